@@ -1,0 +1,3 @@
+from promptlab.ui import build_app, launch
+
+launch(build_app())
