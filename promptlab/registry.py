@@ -1,0 +1,81 @@
+"""Finding methods: the files of :mod:`promptlab.methods` and the entry points of other packages. Nothing to edit here.
+
+A method's id is its file's name (or its entry point's name in the group ``promptlab.methods``); modules load when asked for.
+"""
+
+import difflib
+import hashlib
+import inspect
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+
+from promptlab.card import Card
+from promptlab.errors import PromptlabError
+from promptlab.method import Method
+
+GROUP = "promptlab.methods"
+
+
+class NoSuchMethod(PromptlabError):
+    """No method goes by that id."""
+
+
+def ids() -> tuple[str, ...]:
+    """Ids of all methods, ours first, without importing any of them."""
+    own = _own()
+    return (*own, *(name for name in sorted(_foreign()) if name not in own))
+
+
+def get(key: str) -> type[Method]:
+    """The method class of an id."""
+    if key in _own():
+        return _class_in(import_module(f"promptlab.methods.{key}"), key)
+    found = _foreign().get(key)
+    if found is None:
+        near = difflib.get_close_matches(key, ids(), 3, 0.3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the methods are {', '.join(ids())}."
+        raise NoSuchMethod(f"there is no method '{key}'; {hint}")
+    thing = found.load()
+    cls = _class_in(thing, key) if isinstance(thing, ModuleType) else thing
+    if cls.card.id != key:
+        raise PromptlabError(f"entry point '{key}' holds the method '{cls.card.id}'; give both the same id.")
+    return cls
+
+
+def card(key: str) -> Card:
+    """The card of an id."""
+    return get(key).card
+
+
+def source_hash(cls: type[Method]) -> str:
+    """Digest of the file that defines a method: two runs with equal hashes ran the same text."""
+    try:
+        text = Path(inspect.getfile(cls)).read_bytes()
+    except (OSError, TypeError):  # typed in a notebook cell or a prompt
+        text = cls.__qualname__.encode()
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _own() -> tuple[str, ...]:
+    import promptlab.methods
+
+    return tuple(sorted(m.name for m in iter_modules(promptlab.methods.__path__) if not m.name.startswith("_")))
+
+
+@lru_cache(maxsize=1)
+def _foreign() -> dict[str, EntryPoint]:
+    return {e.name: e for e in entry_points(group=GROUP)}
+
+
+def _class_in(module: ModuleType, key: str) -> type[Method]:
+    found = [c for c in vars(module).values()
+             if inspect.isclass(c) and issubclass(c, Method) and c.__module__ == module.__name__ and "card" in vars(c)]
+    match = [c for c in found if c.card.id == key]
+    if not match:
+        has = ", ".join(repr(c.card.id) for c in found) or "none"
+        raise PromptlabError(f"{module.__name__} must define one Method whose card has the id '{key}'; it defines {has}.")
+    return match[0]
