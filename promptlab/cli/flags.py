@@ -1,0 +1,115 @@
+"""Flags made from cards: a command's signature is put together from its fixed options and the knobs of one method."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Optional
+
+import typer
+
+from promptlab.card import Knob, Train, build_hyper, knobs
+from promptlab.errors import BadHyper
+
+PAPER = "the paper's values"
+
+
+def command_for(body: Callable[..., Any], hyper: type, fixed: Mapping[str, inspect.Parameter], doc: str) -> Callable[..., Any]:
+    """A function with the ``fixed`` parameters and one option per knob of ``hyper``.
+
+    It calls ``body(values, **fixed arguments)`` with the knobs that the user gave (typer reads its signature).
+    """
+    known = {name: knob for name, knob in knobs(hyper).items() if name not in fixed}
+
+    def command(**given: Any) -> Any:
+        values = {name: parse(known[name], given.pop(name)) for name in known if given.get(name) is not None}
+        return body(values, **{name: value for name, value in given.items() if name not in known})
+
+    extra = {name: _option(knob, name in knobs(Train)) for name, knob in known.items()}
+    parameters = [*fixed.values(), *extra.values()]
+    command.__signature__ = inspect.Signature(parameters)
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = doc
+    return command
+
+
+def parse(knob: Knob, text: Any) -> Any:
+    """The text of a flag as the knob's type: ``true``/``false`` for switches, commas between items."""
+    if not isinstance(text, str):
+        return text
+    if text.lower() in ("none", "null") and knob.optional:
+        return None
+    if knob.type is bool:
+        return _switch(knob.name, text)
+    if knob.type is tuple:
+        return tuple(_number(part.strip()) for part in text.split(",") if part.strip())
+    if knob.type in (int, float):
+        return _typed(knob, text)
+    return text
+
+
+def method_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """``"coop:n_ctx=4,lr=0.1"`` → ``("coop", {"n_ctx": "4", "lr": "0.1"})``."""
+    key, _, rest = spec.partition(":")
+    values: dict[str, str] = {}
+    for part in (p.strip() for p in rest.split(",") if p.strip()):
+        name, sign, value = part.partition("=")
+        if sign:
+            values[name.strip().replace("-", "_")] = value.strip()
+        elif values:  # a tuple's further items
+            last = next(reversed(values))
+            values[last] += f",{part}"
+        else:
+            raise BadHyper(f"'{spec}' is no method with knobs; write METHOD or METHOD:knob=value,knob=value (coop:n_ctx=4).")
+    return key, values
+
+
+def knob_values(key: str, hyper: type, texts: Mapping[str, str]) -> dict[str, Any]:
+    """The texts of a method spec as values; a name that is no knob is left for ``build_hyper`` to refuse."""
+    known = knobs(hyper)
+    return {name: parse(known[name], text) if name in known else text for name, text in texts.items()}
+
+
+def preset_name(choice: str, presets: Mapping[str, Mapping[str, Any]], backbone: str) -> str | None:
+    """The preset that ``--preset`` means: "auto" is "demo" on pocket (no paper used it), else the paper's values (None)."""
+    if choice == "auto":
+        return "demo" if backbone == "pocket" and "demo" in presets else None
+    return None if choice == "paper" and "paper" not in presets else choice
+
+
+def preset_values(key: str, hyper: type, presets: Mapping[str, Mapping[str, Any]], preset: str | None,
+                  given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a preset under the given ones, checked."""
+    build_hyper(key, hyper, dict(given), presets, preset)
+    return {**(presets[preset] if preset else {}), **given}
+
+
+def _option(knob: Knob, training: bool) -> inspect.Parameter:
+    kind = {int: int, float: float}.get(knob.type, str)
+    span = f" [{'' if knob.low is None else f'{knob.low:g}'}..{'' if knob.high is None else f'{knob.high:g}'}]"
+    limits = f" [{'|'.join(map(str, knob.choices))}]" if knob.choices else span if (knob.low, knob.high) != (None, None) else ""
+    help_text = f"{knob.help}{limits} (paper: {knob.default})"
+    panel = "Training" if training else "Method"
+    option = typer.Option(f"--{knob.name.replace('_', '-')}", help=help_text, show_default=False, rich_help_panel=panel)
+    return inspect.Parameter(knob.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Optional[kind], option])  # noqa: UP007, UP045
+
+
+def _switch(name: str, text: str) -> bool:
+    lowered = text.lower()
+    if lowered not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        raise BadHyper(f"{name} is a switch: give true or false; got {text!r}.")
+    return lowered in ("true", "1", "yes", "on")
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _typed(knob: Knob, text: str) -> Any:
+    try:
+        return knob.type(text)
+    except ValueError:
+        raise BadHyper(f"{knob.name} must be {'an int' if knob.type is int else 'a number'}; got {text!r}.") from None
