@@ -41,16 +41,17 @@ class Context(nn.Module):
     ``ctx``: [n, D], one for all classes; [C, n, D] with ``per="class"``; with ``n_prompts`` = N > 1, [N, n, D] or [N, C, n, D].
     ``words``: initial words; as in the public code the number of vectors is then the number of space-separated words
     (not of tokens), so a word of several tokens leaves its last ones as fixed text before the name. Otherwise N(0, std²).
+    ``learn``: only so many leading tokens of the words are learned, the others stay as fixed text (MaPLe).
     """
 
     def __init__(self, clip: Any, names: ClassSet, n_ctx: int, *, words: str | None = None, position: str = "end",
-                 per: str = "shared", n_prompts: int = 1, suffix: str = ".", std: float = 0.02):
+                 per: str = "shared", n_prompts: int = 1, suffix: str = ".", std: float = 0.02, learn: int | None = None):
         super().__init__()
         if position not in POSITIONS or per not in ("shared", "class"):
             raise BadHyper(f"a context stands at one of {POSITIONS} and is per 'shared' or 'class'; got {position!r} and {per!r}.")
         object.__setattr__(self, "clip", clip)  # frozen, not a submodule
         self.words = " ".join(words.replace("_", " ").strip().split()) if words else None
-        self.n_ctx = len(self.words.split(" ")) if self.words else n_ctx
+        self.n_ctx = (learn or len(self.words.split(" "))) if self.words else n_ctx
         self.position, self.per, self.n_prompts, self.suffix = position, per, n_prompts, suffix
         self.names, self._frames = names.names, {}
         self.frame(names)  # a context too long for the names is refused here, not at the first step
