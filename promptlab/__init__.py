@@ -1,18 +1,19 @@
 """promptlab: learn prompts and adapters for CLIP-like models, see what they do, compare them.
 
-Names load when first used, so ``import promptlab`` is quick.
+Names load when first used, so ``import promptlab`` is quick. Some of them (``fit``, ``methods``, ``compare``, ...) are also
+names of submodules: ``promptlab.fit`` is the function, ``from promptlab.fit.gradient import gradient`` finds the module.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "create": "promptlab.create",
-    "load": "promptlab.backbones.load", "wrap": "promptlab.backbones.load",
     **{name: "promptlab.api" for name in
-       ("arrays", "compare", "dataset", "evaluate", "fit", "folder", "methods", "open", "open_data", "stream", "zip")},
+       ("arrays", "compare", "create", "dataset", "evaluate", "fit", "folder", "load", "methods", "open", "open_data", "stream", "wrap", "zip")},
     "PromptlabError": "promptlab.errors",
     "Run": "promptlab.runs", "RunStore": "promptlab.runs",
     "Method": "promptlab.method", "Bank": "promptlab.method", "Out": "promptlab.method",
@@ -20,6 +21,17 @@ _HOME = {
 }
 _MODULES = ("world", "inspect", "plots", "testing")
 __all__ = [*_HOME, *_MODULES]
+
+
+class _Package(ModuleType):
+    """The import system binds each submodule to its parent; a public name of the same spelling must stay public."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ from promptlab.fit.state import Checkpoint
 class FitContext:
     """``stop``: set it from any thread and the fit ends after its step. ``seconds``: budget, None = unlimited.
     ``checkpoint``: where epochs are saved and resumed from. ``val_every``: score ``episode.val`` every so many epochs
-    (0 = never). ``keep``: "last" (the papers' way) or "best" (by the first metric on val, needs ``val_every``).
+    (0 = never). ``keep``: "last" (the papers' way) or "best" (by the kind's headline metric on val, needs ``val_every``).
     ``scratch``: a folder for files of the fit itself."""
 
     stop: threading.Event = field(default_factory=threading.Event)

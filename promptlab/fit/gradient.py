@@ -141,12 +141,10 @@ class _Loop:
         return values
 
     def _update(self) -> bool:
-        grads = [p.grad for p in self.params if p.grad is not None]
-        norm = nn.utils.get_total_norm(grads) if grads else torch.zeros(())
+        limit = self.method.hyper.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.params, math.inf if limit is None else limit)
         if not torch.isfinite(norm):
             return False
-        if self.method.hyper.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.params, self.method.hyper.clip_norm, norm)
         for group in self.opt.param_groups:
             group["lr"] = self.lr * group.get("scale", 1.0)
         self.opt.step()
@@ -159,12 +157,12 @@ class _Loop:
         return score(self.method, val) if due and val is not None and val.targets is not None else {}
 
     def keep(self, epoch: int, val: dict[str, float]) -> None:
-        """Remember the epoch: its finite state, the best one by the first metric, and the checkpoint on disk."""
+        """Remember the epoch: its finite state, the best one by the headline metric, and the checkpoint on disk."""
         now = state.snapshot(self.method)
         if all(torch.isfinite(v).all() for v in now.values() if v.is_floating_point()):
             self.finite = now
         if val and self.ctx.keep == "best":
-            first = next(iter(val.values()))
+            first = val[self.method.kind.headline]
             if self.best is None or first > self.best[0]:
                 self.best = (first, now)
         if self.ctx.checkpoint is None or self.opt is None:

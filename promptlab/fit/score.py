@@ -37,5 +37,14 @@ def predictions(method: Any, split: Split, *, names: Any = None, batch: int = 10
 
 
 def score(method: Any, split: Split, *, names: Any = None) -> dict[str, float]:
-    """The kind's metrics of a method on a labelled split; the first one is the one to select by."""
-    return dict(method.kind.metrics(predictions(method, split, names=names), split.targets))
+    """The kind's metrics (those that are single numbers) of a method on a labelled split; select by ``method.kind.headline``."""
+    classes = names or method.task.classes
+    found = method.kind.metrics(predictions(method, split, names=names), split.targets, classes.names)
+    return {k: v for k, v in found.items() if isinstance(v, float)}
+
+
+def headline(method: Any, split: Split) -> float:
+    """Only the metric to select by (searches ask for it thousands of times)."""
+    if method.kind.headline == "accuracy":
+        return float((predictions(method, split).argmax(1) == split.targets).float().mean())
+    return score(method, split)[method.kind.headline]
