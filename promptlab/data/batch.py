@@ -24,18 +24,20 @@ class PixelSpec:
 class View:
     """Which rendering of a picture: index 0 is the test transform, others are crops drawn from (seed, picture, index).
 
-    ``crop_scale``: smallest area share of the random crop; ``flip``: mirror half of them.
+    ``crop_scale``: smallest area share of the random crop; ``flip``: mirror half of them; ``augmix``: mix the crop with
+    chains of distortions (TPT's fine-grained recipe).
     """
 
     index: int = 0
     crop_scale: float = 0.08
     flip: bool = True
     seed: int = 0
+    augmix: bool = False
 
     @property
     def key(self) -> tuple:
         """Equal keys give equal pixels, so encodings may be cached under them."""
-        return (0,) if self.index == 0 else (self.index, self.crop_scale, self.flip, self.seed)
+        return (0,) if self.index == 0 else (self.index, self.crop_scale, self.flip, self.seed, self.augmix)
 
 
 class Source(Protocol):
