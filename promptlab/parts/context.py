@@ -19,6 +19,7 @@ from promptlab.data.classes import ClassSet
 from promptlab.errors import BadData, BadHyper, ClosedVocabulary
 
 POSITIONS = ("end", "middle", "front")
+PLACE = "[CLS]"  # in initial words: the name's place (TPT's notation)
 ROWS_AT_ONCE = 4096  # prompts of one text run; larger image x class grids are encoded in pieces (see per_image)
 
 
@@ -40,7 +41,8 @@ class Context(nn.Module):
 
     ``ctx``: [n, D], one for all classes; [C, n, D] with ``per="class"``; with ``n_prompts`` = N > 1, [N, n, D] or [N, C, n, D].
     ``words``: initial words; as in the public code the number of vectors is then the number of space-separated words
-    (not of tokens), so a word of several tokens leaves its last ones as fixed text before the name. Otherwise N(0, std²).
+    (not of tokens), so a word of several tokens leaves its last ones as fixed text before the name; ``[CLS]`` among them says
+    where the name stands. Otherwise N(0, std²).
     ``learn``: only so many leading tokens of the words are learned, the others stay as fixed text (MaPLe).
     """
 
@@ -50,20 +52,18 @@ class Context(nn.Module):
         if position not in POSITIONS or per not in ("shared", "class"):
             raise BadHyper(f"a context stands at one of {POSITIONS} and is per 'shared' or 'class'; got {position!r} and {per!r}.")
         object.__setattr__(self, "clip", clip)  # frozen, not a submodule
-        self.words = " ".join(words.replace("_", " ").strip().split()) if words else None
+        said = words.replace("_", " ").split() if words else []
+        self.words = " ".join(w for w in said if w != PLACE) or None
         self.n_ctx = (learn or len(self.words.split(" "))) if self.words else n_ctx
-        self.position, self.per, self.n_prompts, self.suffix = position, per, n_prompts, suffix
+        half = {"end": self.n_ctx, "middle": self.n_ctx // 2, "front": 0}[position]
+        self.before = min(said.index(PLACE), self.n_ctx) if PLACE in said else half  # context rows before the name
+        self.per, self.n_prompts, self.suffix = per, n_prompts, suffix
         self.names, self._frames = names.names, {}
         self.frame(names)  # a context too long for the names is refused here, not at the first step
         lead = ((n_prompts,) if n_prompts > 1 else ()) + ((len(names),) if per == "class" else ())
         size = (*lead, self.n_ctx, clip.text_width)
         start = self._embedded_words().expand(size).clone() if self.words else torch.randn(size) * std
         self.ctx = nn.Parameter(start.float().to(clip.device))
-
-    @property
-    def before(self) -> int:
-        """Number of context rows before the name."""
-        return {"end": self.n_ctx, "middle": self.n_ctx // 2, "front": 0}[self.position]
 
     def texts(self, names: ClassSet) -> list[str]:
         """The sentences with placeholders, one a class: what is tokenised, and what a reader is shown."""
@@ -93,7 +93,7 @@ class Context(nn.Module):
         if shift is not None:
             ctx = (ctx + shift[:, None, None]).flatten(0, 1)
         head, tail = ctx[:, :, : self.before], ctx[:, :, self.before :]
-        share = self.per == "shared" and (self.position == "end" or ctx.shape[0] == 1)
+        share = self.per == "shared" and (self.before == self.n_ctx or ctx.shape[0] == 1)
         if share:
             prefix = torch.cat([f.start.expand(len(head), -1, -1), head[:, 0]], 1)
             return TextInput(prefix, self._after(f, tail)[0], f.eot, f.ids)
