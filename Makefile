@@ -11,13 +11,14 @@ PYTEST  := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORK
 PYTHON  ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: app test check lint install clean help
+.PHONY: help app test check lint docs install clean
 
 help:
 	@echo "make app    install and open the app on http://$(HOST):$(PORT)"
 	@echo "make test   install the test extras and run all tests"
 	@echo "make check  the fast subset of the tests"
 	@echo "make lint   style checks"
+	@echo "make docs   make the generated parts of the documents new"
 
 app: $(STAMPS)/app
 	$(BIN)/promptlab app --host $(HOST) --port $(PORT)
@@ -30,6 +31,9 @@ check: $(STAMPS)/test
 
 lint: $(STAMPS)/test
 	$(BIN)/ruff check .
+
+docs: $(STAMPS)/test
+	$(BIN)/python -m promptlab.docs README.md
 
 install: $(STAMPS)/test
 

@@ -104,8 +104,8 @@ def _shipped() -> list[Finding]:
         out.append(Finding("offline", what, f"{name}, {size}", path.is_file(), "reinstall promptlab-vlm, or run `promptlab pretrain`."))
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub")
     models = sorted(p.name.removeprefix("models--").replace("--", "/") for p in cache.glob("models--*"))
-    value = ", ".join(models[:6]) + (f" and {len(models) - 6} more" if len(models) > 6 else "") if models else "none; pocket needs no download"
-    return [*out, Finding("offline", "downloaded models", value)]
+    more = f" and {len(models) - 6} more" if len(models) > 6 else ""
+    return [*out, Finding("offline", "downloaded models", ", ".join(models[:6]) + more if models else "none; pocket needs no download")]
 
 
 def _methods() -> list[Finding]:
@@ -116,7 +116,8 @@ def _methods() -> list[Finding]:
         try:
             found.append(registry.card(key).id)
         except Exception as error:  # noqa: BLE001 - a method of another package may fail in any way; it is named here
-            broken.append(Finding("methods", key, f"{type(error).__name__}: {error}", False, "mend or uninstall the package that brings it."))
+            value = f"{type(error).__name__}: {error}"
+            broken.append(Finding("methods", key, value, False, "mend or uninstall the package that brings it."))
     return [Finding("methods", "found", f"{len(found)}: {', '.join(found)}", bool(found), "reinstall promptlab-vlm."), *broken]
 
 
