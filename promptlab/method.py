@@ -120,6 +120,13 @@ class Method(nn.Module):
                 f"use an open-vocabulary method such as coop, or fit it on the new names."
             )
 
+    def rows(self, names: ClassSet) -> list[int]:
+        """Labels that ``names`` have in the task; :class:`ClosedVocabulary` where one is not among the learned classes."""
+        own = {n: i for i, n in enumerate(self.task.classes.names)}
+        if not own.keys() >= set(names.names):
+            self.closed(names)
+        return [own[n] for n in names.names]
+
     def bank(self, names: ClassSet | None = None) -> Bank:
         """``classes(names)``, by default for the names of the task."""
         return self.classes(names or self.task.classes)
