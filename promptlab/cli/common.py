@@ -40,9 +40,9 @@ def fail(sentence: str) -> None:
     raise typer.Exit(BAD_INPUT)
 
 
-def emit_json(value: Any) -> None:
-    """Plain data as one JSON document on stdout."""
-    typer.echo(json.dumps(plain(value), indent=1, ensure_ascii=False))
+def emit_json(value: Any, *, line: bool = False) -> None:
+    """Plain data as one JSON document on stdout; ``line``: on one line, for streams of events."""
+    typer.echo(json.dumps(plain(value), indent=None if line else 1, ensure_ascii=False))
 
 
 def console(*, err: bool = False) -> Console:

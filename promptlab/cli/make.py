@@ -30,7 +30,7 @@ def pretrain(
     screen = console()
     for event in events(out, minutes=minutes, steps=steps, device=device, seed=seed, resume=resume):
         if as_json:
-            emit_json(event)
+            emit_json(event, line=True)
         else:
             words = [f"{k} {v}" for k, v in event.items() if k != "kind"]
             screen.print(f"[bold]{event['kind']:>9}[/bold]  {'  '.join(words)}", soft_wrap=True)

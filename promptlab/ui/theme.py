@@ -11,7 +11,10 @@ CSS = """
 .pl-head p { margin: 2px 0 0; color: var(--body-text-color-subdued); }
 .pl-step h3 { margin: 0 0 2px; font-size: 1.02rem; }
 .pl-step p { margin: 0; color: var(--body-text-color-subdued); font-size: 0.88rem; }
-.pl-card { border: 1px solid var(--border-color-primary); border-radius: 12px; padding: 14px !important; background: var(--block-background-fill); }
+.pl-card {
+  border: 1px solid var(--border-color-primary); border-radius: 12px; padding: 14px !important;
+  background: var(--block-background-fill);
+}
 .pl-note p { margin: 0; font-size: 0.92rem; }
 .pl-error p { margin: 0; padding: 8px 12px; border-left: 4px solid #D55E00; background: rgba(213, 94, 0, 0.10); border-radius: 4px; }
 .pl-plain { padding: 0 !important; border: 0 !important; }
