@@ -27,12 +27,15 @@ class Edit:
     (``stop=None``: to the end; negative ``start`` counts from the end). ``None``: ``do`` sees the whole value.
     ``pointwise``: ``do`` treats every token alike (an MLP adapter), so that it may run on the shared prefix and on the
     suffixes apart. An edit of a text value that is neither in the shared prefix's slots nor pointwise takes the plain path.
+    ``branch``: only for the weight of a linear map: ``do`` sees the map's input [..., in] and returns what is added to its output
+    [..., out] (a low-rank branch with dropout on its input cannot be said as a change of the weight).
     """
 
     at: str
     do: Callable[[Tensor], Tensor]
     slots: tuple[int, int | None] | None = None
     pointwise: bool = False
+    branch: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply to a whole value ``x`` ([N, L, ...] when ``slots`` is set)."""
