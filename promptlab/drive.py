@@ -1,0 +1,101 @@
+"""From a request to a run: build, fit, judge, save. A generator, so that screens, bars and scripts drive it alike."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+from promptlab.create import build
+from promptlab.errors import ClosedVocabulary
+from promptlab.evaluate import Report, evaluate
+from promptlab.fit.context import FitContext
+from promptlab.fit.events import Event, Finished, Note, Progress
+from promptlab.fit.state import Checkpoint
+from promptlab.measure import cost
+from promptlab.method import Method
+from promptlab.request import Request
+from promptlab.runs import FINAL, Run, RunStore, cut_after_last_epoch
+
+
+def drive(request: Request, store: RunStore, ctx: FitContext | None = None, *, refit: bool = False) -> Iterator[Event]:
+    """Yield the events of the fit, then of its evaluation; the generator's value is the :class:`Run`.
+
+    An equal request that is complete is found, not fitted; one that was killed or stopped goes on from its last epoch.
+    Closing the generator or an interrupt saves what was learned so far, with status "stopped".
+    """
+    found = None if refit else _found(request, store)
+    if found is not None:
+        yield Note(f"found run {found.id}; nothing to fit (refit=True fits it again).")
+        return found
+    ctx = request.context(ctx or FitContext())
+    method = build(request.cls, request.clip, request.episode.task, asdict(request.hyper))
+    run = Run({**request.meta(method), "started": datetime.now(timezone.utc).isoformat()}, method=method, clip=request.clip, cls=request.cls)
+    ctx.checkpoint = Checkpoint(store.root / run.id / "checkpoint")
+    if refit:
+        ctx.checkpoint.clear()
+    store.write(run)
+    yield from _fit(request, run, store, ctx)
+    yield from _judge(request, run, method, ctx)
+    store.write(run)
+    if run.status in FINAL:
+        ctx.checkpoint.clear()
+    return run
+
+
+def _found(request: Request, store: RunStore) -> Run | None:
+    path = store.root / request.id / "run.json"
+    if not path.is_file():
+        return None
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    return Run(meta, path.parent, clip=request.clip, cls=request.cls) if meta["status"] in FINAL else None
+
+
+def _fit(request: Request, run: Run, store: RunStore, ctx: FitContext) -> Iterator[Event]:
+    """The fit itself, each event in the log before anybody sees it."""
+    path, method = store.root / run.id / "events.jsonl", run.method
+    resumed = any(ctx.checkpoint.folder.glob("stage*.json"))
+    cut_after_last_epoch(path) if resumed else path.unlink(missing_ok=True)
+    status, why, start = "failed", "", time.perf_counter()
+    try:
+        with open(path, "a", encoding="utf-8") as log, cost(request.clip.device) as spent, closing(method.fit(request.episode, ctx)) as events:
+            if resumed:
+                yield _logged(Note("resumed from the last finished epoch."), log)
+            for event in events:
+                yield _logged(event, log)
+                if isinstance(event, Finished) and event.why != "done":
+                    why = event.why
+        status = why or "done"
+    except (GeneratorExit, KeyboardInterrupt):
+        status = "stopped"
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        method.eval()
+        run.meta.update(status=status, why=why, hyper=asdict(method.hyper), trainable=method.trainable(), seconds=time.perf_counter() - start,
+                        peak_mb=spent.peak_mb, learnable=[n for n, _ in method.named_parameters()])
+        store.write(run)
+
+
+def _logged(event: Event, log: Any) -> Event:
+    log.write(json.dumps(event.to_json()) + "\n")
+    log.flush()
+    return event
+
+
+def _judge(request: Request, run: Run, method: Method, ctx: FitContext) -> Iterator[Event]:
+    reports: dict[str, Report] = {}
+    for i, test in enumerate(request.tests):
+        yield Progress(f"evaluate {test.name}", i, len(request.tests))
+        try:
+            reports[test.name] = evaluate(method, test)
+            run.meta["reports"][test.name] = reports[test.name].to_json()
+        except ClosedVocabulary as error:
+            run.meta["reports"][test.name] = {"closed": str(error)}
+            yield Note(str(error))
+    run._reports = reports
+    yield Progress("evaluate", len(request.tests), len(request.tests))
