@@ -61,9 +61,8 @@ def source_hash(cls: type[Method]) -> str:
 
 
 def _own() -> tuple[str, ...]:
-    import promptlab.methods
-
-    return tuple(sorted(m.name for m in iter_modules(promptlab.methods.__path__) if not m.name.startswith("_")))
+    package = import_module("promptlab.methods")  # the attribute promptlab.methods is the public function
+    return tuple(sorted(m.name for m in iter_modules(package.__path__) if not m.name.startswith("_")))
 
 
 @lru_cache(maxsize=1)
