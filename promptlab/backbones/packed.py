@@ -24,8 +24,6 @@ BUDGET = 3 * 2**30  # bytes of activations above which blocks are recomputed in 
 
 def expressible(s: Session, x: TextInput, share: bool) -> bool:
     """True if every edit of a text value acts on shared prefix slots or token by token."""
-    if Walk is None:
-        return False
     p = x.prefix.shape[1] if share and not x.zipped else 0
     for name, edits in s.edited_points().items():
         if name == "text.pooled":
@@ -58,10 +56,6 @@ class Layout:
     mask: Tensor
     ask: Tensor
     answer: Tensor
-
-    @property
-    def bins(self) -> tuple[int, int]:
-        return tuple(self.slot.shape)
 
     @property
     def ask_mask(self) -> Tensor:
@@ -138,4 +132,112 @@ def encode(tower: Any, s: Session, x: TextInput, fast: Any) -> Tensor:
     return Walk(tower, s, lay, x.prefix.shape[0]).run(x)
 
 
-Walk = None
+@dataclass(frozen=True)
+class Walk:
+    """One walk over the packed layout. Between blocks values are flat, [G·P + G·nb·C, D]: all prefixes, then all bins."""
+
+    tower: Any
+    s: Session
+    lay: Layout
+    g: int
+
+    @property
+    def sizes(self) -> list[int]:
+        return [self.g * self.lay.p, self.g * self.lay.slot.numel()]
+
+    def run(self, x: TextInput) -> Tensor:
+        """Pooled rows [G·R, D]."""
+        pos, lay = self.s.w("text.weights.pos"), self.lay
+        prefix = (x.prefix.float() + pos[: lay.p]).flatten(0, 1)
+        bins = x.suffix.float().flatten(0, 1)[lay.slot.flatten()] + pos[lay.pos.flatten()]
+        prefix, bins = self.fire("text.embed", prefix, bins)
+        blocks = self.tower.blocks
+        for i, block in enumerate(blocks[:-1]):  # before the first one the bins are the same for every group
+            flat = saving(self.tower, self.like(prefix), self.block, block, prefix, bins, i == 0)
+            prefix, bins = flat.split(self.sizes)
+        return self.last(blocks[-1], prefix, self.spread(bins) if len(blocks) == 1 else bins)
+
+    def like(self, x: Tensor) -> Tensor:
+        """A tensor without storage that has the shape of a flat value."""
+        return x.new_empty(()).expand(sum(self.sizes), x.shape[-1])
+
+    def spread(self, bins: Tensor) -> Tensor:
+        """[nb·C, D] → [G·nb·C, D]."""
+        return bins if self.g == 1 else bins.expand(self.g, *bins.shape).flatten(0, 1)
+
+    def fire(self, name: str, prefix: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
+        """Edits at a point: on slots of the prefixes, or token by token on both; an edit sees [N, L, D] as everywhere."""
+        for e in self.s.edits(name):
+            if prefix.numel():
+                prefix = e(prefix.unflatten(0, (self.g, -1))).to(prefix.dtype).flatten(0, 1)
+            if e.slots is None:
+                bins = e(bins.unflatten(0, (-1, self.lay.slot.shape[1]))).to(bins.dtype).flatten(0, 1)
+        return prefix, bins
+
+    def flat(self, name: str, x: Tensor) -> Tensor:
+        """``fire`` on a flat value."""
+        return torch.cat(self.fire(name, *x.split(self.sizes))) if self.s.edits(name) else x
+
+    def block(self, b: Block, prefix: Tensor, bins: Tensor, first: bool) -> Tensor:
+        """One block: prefix [G·P, D] and bins [G·nb·C, D] ([nb·C, D] when first) → flat value.
+
+        In the first block the suffixes need no gradient as a rule, and are equal for all groups: their q, k, v are made apart, once.
+        """
+        s, at = self.s, b.name
+        prefix, bins = self.fire(f"{at}.in", prefix, bins)
+        if first:
+            parts = [qkv(s, b, s.norm(f"{b.weights}.ln_1", part, b.eps[0])) for part in (prefix, bins)]
+            bins, parts[1] = self.spread(bins), [self.spread(t) for t in parts[1]]
+            x, triple = torch.cat([prefix, bins]), list(zip(*parts, strict=True))
+        else:
+            x = torch.cat([prefix, bins])
+            triple = [t.split(self.sizes) for t in qkv(s, b, s.norm(f"{b.weights}.ln_1", x, b.eps[0]))]
+        q, k, v = (self.fire(f"{at}.attn.{n}", *t) for n, t in zip("qkv", triple, strict=True))
+        a = torch.cat([self.prefix_attention(b, q[0], k[0], v[0]), self.bin_attention(b, q[1], k, v, self.lay.mask)])
+        a = self.flat(f"{at}.attn.out", s.linear(f"{b.weights}.attn.o", a))
+        x = self.flat(f"{at}.mid", add(x, b.scales[0], a))
+        return mlp(s, b, x, lambda point, value: self.flat(f"{at}.{point}", value))
+
+    def prefix_attention(self, b: Block, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Causal attention inside each prefix [G·P, D]."""
+        if not q.numel():
+            return q
+        q, k, v = (heads(t.unflatten(0, (self.g, -1)), b.heads) for t in (q, k, v))
+        return merge(F.scaled_dot_product_attention(q, k, v, is_causal=True)).flatten(0, 1)
+
+    def bin_attention(self, b: Block, q: Tensor, k: tuple, v: tuple, mask: Tensor) -> Tensor:
+        """Queries of bins [G·nb·n, D] against their group's prefix and their own bin, under ``mask`` [nb, 1, n, P + C]."""
+        nb, c = self.lay.slot.shape
+
+        def keys(prefix: Tensor, bins: Tensor) -> Tensor:
+            own = bins.unflatten(0, (self.g, nb, c))
+            common = prefix.unflatten(0, (self.g, 1, self.lay.p)).expand(-1, nb, -1, -1) if self.lay.p else own[:, :, :0]
+            return heads(torch.cat([common, own], 2).flatten(0, 1), b.heads)
+
+        mask = mask.to(q.dtype).repeat(self.g, 1, 1, 1)
+        q = heads(q.unflatten(0, (self.g * nb, -1)), b.heads)
+        return merge(F.scaled_dot_product_attention(q, keys(*k), keys(*v), attn_mask=mask)).flatten(0, 1)
+
+    def last(self, b: Block, prefix: Tensor, bins: Tensor) -> Tensor:
+        """The last block: all tokens give keys and values, only the EOT rows are queries → [G·R, D]."""
+        s, at, lay = self.s, b.name, self.lay
+
+        def fire(point: str, rows: Tensor) -> Tensor:
+            for e in s.edits(f"{at}.{point}"):
+                rows = rows if e.slots is not None else e(rows.unflatten(0, (self.g, -1))).to(rows.dtype).flatten(0, 1)
+            return rows
+
+        prefix, bins = self.fire(f"{at}.in", prefix, bins)
+        h = s.norm(f"{b.weights}.ln_1", torch.cat([prefix, bins]), b.eps[0])
+        k, v = (self.fire(f"{at}.attn.{n}", *t.split(self.sizes)) for n, t in zip("kv", qkv(s, b, h, "kv"), strict=True))
+        nb, c = lay.slot.shape
+        asked = (lay.ask + torch.arange(nb, device=bins.device)[:, None] * c).flatten()
+        rows = asked[lay.answer]
+
+        def pick(flat: Tensor, index: Tensor) -> Tensor:
+            return flat.unflatten(0, (self.g, -1))[:, index].flatten(0, 1)
+
+        (q,) = qkv(s, b, pick(h[self.sizes[0] :], asked), "q")
+        a = pick(self.bin_attention(b, fire("attn.q", q), k, v, lay.ask_mask), lay.answer)
+        x = fire("mid", add(pick(bins, rows), b.scales[0], fire("attn.out", s.linear(f"{b.weights}.attn.o", a))))
+        return mlp(s, b, x, fire)

@@ -10,6 +10,9 @@ from promptlab.backbones.points import Edit, report, resolve, watched
 from promptlab.errors import BadData
 
 
+NOT_LINEAR = (".token", ".pos", ".cls", ".reg")  # two-dimensional weights that are tables
+
+
 class Session:
     """Resolved once, used for one run, then dropped: nothing is registered on a tower, so nothing can leak.
 
