@@ -152,7 +152,7 @@ class Clip:
         """sha256 over all weights: equal before and after a method means that nothing wrote to them."""
         sha = hashlib.sha256()
         for tower in (self.image, self.text):
-            state = tower.weights or getattr(getattr(tower, "module", None), "state_dict", dict)()
+            state = {**tower.weights, **getattr(getattr(tower, "module", None), "state_dict", dict)()}
             for name in sorted(state):
                 sha.update(name.encode())
                 sha.update(state[name].detach().contiguous().cpu().view(torch.uint8).numpy() if state[name].ndim else b"")

@@ -1,5 +1,6 @@
 """Names, tags, checkpoint files and models in hand → a frozen :class:`Clip`."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from promptlab.backbones.clip import Clip
 from promptlab.backbones.families.native_text import open_native_text
 from promptlab.backbones.families.native_vit import open_native_vit
+from promptlab.backbones.families.resnet import open_resnet
 from promptlab.backbones.tower import Opaque, OpaqueText
 from promptlab.backbones.words import Words
 from promptlab.data.batch import PixelSpec
@@ -28,7 +30,7 @@ def wrap(model: nn.Module, tokenizer: Callable | None = None, preprocess: PixelS
     device = torch.device(device) if device is not None else weight.device
     dtype = as_dtype(dtype) if dtype is not None else weight.dtype
     if device != weight.device:
-        model = model.to(device)
+        model = copy.deepcopy(model).to(device)
     text = getattr(model, "text", model)
     spec = _spec(model.visual, preprocess)
     length = getattr(model, "context_length", None) or getattr(text, "context_length", 77)
@@ -58,6 +60,8 @@ def _spec(visual: nn.Module, preprocess: Any) -> PixelSpec:
 
 def _image(model: nn.Module, spec: PixelSpec, dtype: torch.dtype) -> Any:
     visual = model.visual
+    if hasattr(visual, "attnpool"):
+        return open_resnet(_frozen(visual, dtype), dtype)
     tower = open_native_vit(visual, dtype) if hasattr(visual, "class_embedding") else None
     return tower or Opaque(_frozen(visual, dtype), (spec.size, spec.size), getattr(visual, "output_dim", 0), dtype)
 
@@ -68,15 +72,9 @@ def _text(model: nn.Module, text: nn.Module, dtype: torch.dtype) -> Any:
     if tower is not None:
         return tower
     frozen = _frozen(model, dtype)
-
-    def encode(ids: Tensor) -> Tensor:
-        return frozen.encode_text(ids)
-
-    return OpaqueText(encode, getattr(text, "width", 0))
+    return OpaqueText(frozen, frozen.encode_text, getattr(text, "width", 0))
 
 
 def _frozen(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy that we own: evaluation mode, no gradients, so that the user's module stays as it is."""
-    import copy
-
     return copy.deepcopy(module).eval().requires_grad_(False).to(dtype)

@@ -56,8 +56,8 @@ class OpaqueText:
 
     offers: frozenset[str] = frozenset()
 
-    def __init__(self, encode: Callable[[Tensor], Tensor], width: int):
-        self.encode, self.width, self.layers = encode, width, 0
+    def __init__(self, module: nn.Module, encode: Callable[[Tensor], Tensor], width: int):
+        self.module, self.encode, self.width, self.layers = module, encode, width, 0
         self.points = {"text.pooled": "N E"}
         self.weights: dict[str, Tensor] = {}
 
