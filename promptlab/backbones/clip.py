@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -100,28 +100,37 @@ class Clip:
         return self.image.run(pixels.to(self.device), edits, taps, tokens=tokens)
 
     @torch.no_grad()
-    def cached_image(self, batch: Any, *, tokens: bool = False) -> Encoding:
-        """The frozen encoding of a batch; rows that were seen before come from the cache, the others are encoded in chunks."""
+    def cached_image(self, batch: Any, *, tokens: bool = False, encode: Callable[[Tensor], Encoding] | None = None,
+                     variant: tuple = ()) -> Encoding:
+        """The frozen encoding of a batch; rows that were seen before come from the cache, the others are encoded in chunks.
+
+        ``encode``: pixels → encoding, another frozen reading of the picture (dense features, ...), kept apart under ``variant``.
+        """
+        encode = encode or (lambda pixels: self.encode_image(pixels, tokens=tokens))
         keys = batch.keys if self.fast.cache else None
         if keys is None:
-            return self._in_chunks(batch, range(len(batch)), tokens)
+            return self._in_chunks(batch, range(len(batch)), encode)
+        keys = [(*k, *variant) for k in keys]
         rows = [self.cache.get(k, tokens) for k in keys]
         missing = [i for i, row in enumerate(rows) if row is None]
         if missing:
-            new = self._in_chunks(batch, missing, tokens)
+            new = _parts(self._in_chunks(batch, missing, encode))
             for j, i in enumerate(missing):
-                rows[i] = {"pooled": new.pooled[j].cpu().clone()} | ({"tokens": new.tokens[j].cpu().clone()} if tokens else {})
+                rows[i] = {name: part[j].cpu().clone() for name, part in new.items()}
                 self.cache.put(keys[i], rows[i])
-        stack = {k: torch.stack([row[k] for row in rows]).to(self.device) for k in (("pooled", "tokens") if tokens else ("pooled",))}
-        return Encoding(stack["pooled"], stack.get("tokens"), self.grid if tokens else None)
+        names = [n for n in rows[0] if all(n in row for row in rows)]
+        parts = {name: torch.stack([row[name] for row in rows]).to(self.device) for name in names if tokens or name != "tokens"}
+        pooled, local = parts.pop("pooled"), parts.pop("tokens", None)
+        return Encoding(pooled, local, self.grid if tokens else None, parts)
 
-    def _in_chunks(self, batch: Any, index: Sequence[int], tokens: bool) -> Encoding:
+    def _in_chunks(self, batch: Any, index: Sequence[int], encode: Callable[[Tensor], Encoding]) -> Encoding:
         out = []
         for start in range(0, len(index), CHUNK):
             part = replace(batch, rows=tuple(batch.rows[i] for i in index[start : start + CHUNK]), target=None)
-            out.append(self.encode_image(part.pixels(self.spec), tokens=tokens))
-        local = torch.cat([e.tokens for e in out]) if tokens else None
-        return Encoding(torch.cat([e.pooled for e in out]), local, out[0].grid)
+            out.append(encode(part.pixels(self.spec)))
+        parts = [_parts(e) for e in out]
+        whole = {name: torch.cat([p[name] for p in parts]) for name in parts[0]}
+        return Encoding(whole.pop("pooled"), whole.pop("tokens", None), out[0].grid, whole)
 
     @property
     def grid(self) -> tuple[int, int] | None:
@@ -164,3 +173,8 @@ class Clip:
         other.image, other.spec = self.image.at(size), replace(self.spec, size=size)
         other.cache = EncodingCache(self._memory, None if self.cache.folder is None else self.cache.folder.parent / str(size))
         return other
+
+
+def _parts(e: Encoding) -> dict[str, Tensor]:
+    """The tensors of an encoding, each [B, ...], by name."""
+    return {"pooled": e.pooled} | ({} if e.tokens is None else {"tokens": e.tokens}) | e.taps
