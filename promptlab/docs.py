@@ -5,18 +5,22 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from promptlab import registry
 from promptlab.card import FAMILIES, Card
 from promptlab.errors import BadData
 
 LINKS = (("arXiv:", "https://arxiv.org/abs/"), ("doi:", "https://doi.org/"))
 
 
-def all_cards() -> list[Card]:
-    """The cards of all registered methods, by family, then year, then name."""
-    from promptlab import registry
-
-    cards = [registry.card(key) for key in registry.ids()]
-    return sorted(cards, key=lambda c: (FAMILIES.index(c.family), c.year, c.id))
+def found_cards() -> tuple[list[Card], dict[str, str]]:
+    """The cards of all methods that load, by family, then year, then id; and why each of the others does not."""
+    cards, broken = [], {}
+    for key in registry.ids():
+        try:
+            cards.append(registry.card(key))
+        except Exception as error:  # noqa: BLE001 - a method of another package may fail in any way; it must not take the others along
+            broken[key] = f"{type(error).__name__}: {error}"
+    return sorted(cards, key=lambda c: (FAMILIES.index(c.family), c.year, c.id)), broken
 
 
 def paper_link(card: Card) -> str:
@@ -55,7 +59,7 @@ def replace_between(text: str, name: str, new: str) -> str:
 
 def render(readme: str) -> str:
     """README with its generated parts made new."""
-    return replace_between(readme, "methods", methods_table(all_cards()))
+    return replace_between(readme, "methods", methods_table(found_cards()[0]))
 
 
 def main(argv: list[str]) -> int:

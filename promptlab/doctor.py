@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from promptlab.assets import assets_dir
+from promptlab.docs import found_cards
 from promptlab.errors import BadData
 
 NEEDED = ("torch", "open_clip_torch", "timm", "safetensors", "numpy", "Pillow", "torchmetrics", "matplotlib", "plotly", "typer", "rich",
@@ -109,16 +110,10 @@ def _shipped() -> list[Finding]:
 
 
 def _methods() -> list[Finding]:
-    from promptlab import registry
-
-    found, broken = [], []
-    for key in registry.ids():
-        try:
-            found.append(registry.card(key).id)
-        except Exception as error:  # noqa: BLE001 - a method of another package may fail in any way; it is named here
-            value = f"{type(error).__name__}: {error}"
-            broken.append(Finding("methods", key, value, False, "mend or uninstall the package that brings it."))
-    return [Finding("methods", "found", f"{len(found)}: {', '.join(found)}", bool(found), "reinstall promptlab-vlm."), *broken]
+    cards, broken = found_cards()
+    names = ", ".join(c.id for c in cards)
+    return [Finding("methods", "found", f"{len(cards)}: {names}", bool(cards), "reinstall promptlab-vlm."),
+            *(Finding("methods", key, why, False, "mend or uninstall the package that brings it.") for key, why in broken.items())]
 
 
 def _optional() -> list[Finding]:

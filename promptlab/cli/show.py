@@ -21,13 +21,13 @@ def methods(
     """List the methods, or show the card and the knobs of one."""
     from promptlab import registry
     from promptlab.card import FAMILIES, knobs
-    from promptlab.docs import all_cards
+    from promptlab.docs import found_cards
 
     if method:
         return _one(registry.get(method), as_json)
     if family and family not in FAMILIES:
         fail(f"'{family}' is no family; the families are {', '.join(FAMILIES)}.")
-    cards = [c for c in all_cards() if family in (None, c.family)]
+    cards = [c for c in found_cards()[0] if family in (None, c.family)]
     if as_json:
         return emit_json([{**_plain(c), "knobs": list(knobs(registry.get(c.id).Hyper))} for c in cards])
     rows = [(c.id, f"{c.venue} {c.year}", c.family, c.supervision, c.difference, amount(c.params_b16_k100)) for c in cards]

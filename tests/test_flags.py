@@ -1,0 +1,54 @@
+"""Flags made from knobs, and method specs of `compare`."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from promptlab.card import Train, knob, knobs
+from promptlab.cli import flags
+from promptlab.errors import BadHyper
+
+
+@dataclass(frozen=True)
+class Hyper(Train):
+    n_ctx: int = knob(16, 1, 64, help="vectors")
+    words: str | None = knob(None, help="initial words")
+    deep: bool = knob(False, help="in every layer")
+    layers: tuple = knob((1, 2), help="which")
+
+
+@pytest.mark.parametrize(("name", "text", "value"), [
+    ("n_ctx", "4", 4), ("n_ctx", 4, 4), ("lr", "1e-3", 1e-3), ("lr", "2", 2.0), ("words", "none", None),
+    ("words", "a photo of a", "a photo of a"), ("deep", "true", True), ("deep", "off", False), ("layers", "0,3,5", (0, 3, 5)), ("layers", "7", (7,)), ("clip_norm", "none", None),
+])
+def test_parse(name, text, value):
+    found = flags.parse(knobs(Hyper)[name], text)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(("name", "text"), [("n_ctx", "four"), ("lr", "fast"), ("deep", "maybe")])
+def test_parse_refuses_in_one_sentence(name, text):
+    with pytest.raises(BadHyper, match=text):
+        flags.parse(knobs(Hyper)[name], text)
+
+
+@pytest.mark.parametrize(("spec", "key", "values"), [
+    ("coop", "coop", {}), ("coop:n_ctx=4", "coop", {"n_ctx": "4"}), ("coop:n-ctx=4,lr=0.1", "coop", {"n_ctx": "4", "lr": "0.1"}),
+    ("x:layers=1,2,3,lr=1", "x", {"layers": "1,2,3", "lr": "1"}), ("x:words=a photo of a", "x", {"words": "a photo of a"}),
+])
+def test_method_spec(spec, key, values):
+    assert flags.method_spec(spec) == (key, values)
+
+
+def test_method_spec_without_a_value():
+    with pytest.raises(BadHyper, match="knob=value"):
+        flags.method_spec("coop:n_ctx")
+
+
+@pytest.mark.parametrize(("choice", "presets", "backbone", "name"), [
+    ("auto", {"demo": {}}, "pocket", "demo"), ("auto", {}, "pocket", None), ("auto", {"demo": {}}, "ViT-B-16", None),
+    ("paper", {"demo": {}}, "pocket", None),
+    ("demo", {"demo": {}}, "ViT-B-16", "demo"), ("paper-1shot", {"paper-1shot": {}}, "pocket", "paper-1shot"),
+])
+def test_preset_name(choice, presets, backbone, name):
+    assert flags.preset_name(choice, presets, backbone) == name
