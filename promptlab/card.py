@@ -83,6 +83,19 @@ class Knob:
     help: str
     optional: bool
 
+    def read(self, text: str) -> Any:
+        """The value that a person typed: ``none`` where that is allowed, true or false, a number, commas between items."""
+        if self.optional and text.lower() in ("", "none"):
+            return None
+        if self.type is bool:
+            return _switch(self.name, text)
+        if self.type is tuple:
+            return tuple(_item(part.strip()) for part in text.split(",") if part.strip())
+        try:
+            return self.type(text)
+        except ValueError:
+            raise BadHyper(f"{self.name} must be {'an int' if self.type is int else 'a number'}; got {text!r}.") from None
+
     def problem(self, owner: str, value: Any) -> str | None:
         """One sentence if ``value`` is not allowed, else None."""
         if value is None and self.optional:
@@ -143,6 +156,21 @@ def _knob(f: dataclasses.Field) -> Knob:
     kind = kinds[0] if get_origin(kinds[0]) is None else get_origin(kinds[0])
     return Knob(f.name, kind, f.default, optional=type(None) in get_args(f.type),
                 **{k: f.metadata.get(k, d) for k, d in (("low", None), ("high", None), ("choices", ()), ("live", False), ("help", ""))})
+
+
+def _switch(name: str, text: str) -> bool:
+    if (lowered := text.lower()) not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        raise BadHyper(f"{name} is a switch: give true or false; got {text!r}.")
+    return lowered in ("true", "1", "yes", "on")
+
+
+def _item(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def build_hyper(owner: str, hyper: type, values: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]] | None = None,

@@ -18,18 +18,19 @@ class Hyper(Train):
 
 
 @pytest.mark.parametrize(("name", "text", "value"), [
-    ("n_ctx", "4", 4), ("n_ctx", 4, 4), ("lr", "1e-3", 1e-3), ("lr", "2", 2.0), ("words", "none", None),
-    ("words", "a photo of a", "a photo of a"), ("deep", "true", True), ("deep", "off", False), ("layers", "0,3,5", (0, 3, 5)), ("layers", "7", (7,)), ("clip_norm", "none", None),
+    ("n_ctx", "4", 4), ("lr", "1e-3", 1e-3), ("lr", "2", 2.0), ("words", "none", None),
+    ("words", "a photo of a", "a photo of a"),
+    ("deep", "true", True), ("deep", "off", False), ("layers", "0,3,5", (0, 3, 5)), ("layers", "7", (7,)), ("clip_norm", "none", None),
 ])
 def test_parse(name, text, value):
-    found = flags.parse(knobs(Hyper)[name], text)
+    found = knobs(Hyper)[name].read(text)
     assert found == value and type(found) is type(value)
 
 
 @pytest.mark.parametrize(("name", "text"), [("n_ctx", "four"), ("lr", "fast"), ("deep", "maybe")])
 def test_parse_refuses_in_one_sentence(name, text):
     with pytest.raises(BadHyper, match=text):
-        flags.parse(knobs(Hyper)[name], text)
+        knobs(Hyper)[name].read(text)
 
 
 @pytest.mark.parametrize(("spec", "key", "values"), [

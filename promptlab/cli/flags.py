@@ -20,7 +20,7 @@ def command_for(body: Callable[..., Any], hyper: type, fixed: Mapping[str, inspe
     known = {name: knob for name, knob in knobs(hyper).items() if name not in fixed}
 
     def command(**given: Any) -> Any:
-        values = {name: parse(known[name], given.pop(name)) for name in known if given.get(name) is not None}
+        values = {name: _value(known[name], given[name]) for name in known if given.get(name) is not None}
         return body(values, **{name: value for name, value in given.items() if name not in known})
 
     extra = {name: _option(knob, name in knobs(Train)) for name, knob in known.items()}
@@ -29,21 +29,6 @@ def command_for(body: Callable[..., Any], hyper: type, fixed: Mapping[str, inspe
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = doc
     return command
-
-
-def parse(knob: Knob, text: Any) -> Any:
-    """The text of a flag as the knob's type: ``true``/``false`` for switches, commas between items."""
-    if not isinstance(text, str):
-        return text
-    if text.lower() in ("none", "null") and knob.optional:
-        return None
-    if knob.type is bool:
-        return _switch(knob.name, text)
-    if knob.type is tuple:
-        return tuple(_number(part.strip()) for part in text.split(",") if part.strip())
-    if knob.type in (int, float):
-        return _typed(knob, text)
-    return text
 
 
 def method_spec(spec: str) -> tuple[str, dict[str, str]]:
@@ -65,7 +50,7 @@ def method_spec(spec: str) -> tuple[str, dict[str, str]]:
 def knob_values(key: str, hyper: type, texts: Mapping[str, str]) -> dict[str, Any]:
     """The texts of a method spec as values; a name that is no knob is left for ``build_hyper`` to refuse."""
     known = knobs(hyper)
-    return {name: parse(known[name], text) if name in known else text for name, text in texts.items()}
+    return {name: known[name].read(text) if name in known else text for name, text in texts.items()}
 
 
 def preset_name(choice: str, presets: Mapping[str, Mapping[str, Any]], backbone: str) -> str | None:
@@ -82,6 +67,10 @@ def preset_values(key: str, hyper: type, presets: Mapping[str, Mapping[str, Any]
     return {**(presets[preset] if preset else {}), **given}
 
 
+def _value(knob: Knob, value: Any) -> Any:
+    return knob.read(value) if isinstance(value, str) else value
+
+
 def _option(knob: Knob, training: bool) -> inspect.Parameter:
     kind = {int: int, float: float}.get(knob.type, str)
     span = f" [{'' if knob.low is None else f'{knob.low:g}'}..{'' if knob.high is None else f'{knob.high:g}'}]"
@@ -90,26 +79,3 @@ def _option(knob: Knob, training: bool) -> inspect.Parameter:
     panel = "Training" if training else "Method"
     option = typer.Option(f"--{knob.name.replace('_', '-')}", help=help_text, show_default=False, rich_help_panel=panel)
     return inspect.Parameter(knob.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Optional[kind], option])  # noqa: UP007, UP045
-
-
-def _switch(name: str, text: str) -> bool:
-    lowered = text.lower()
-    if lowered not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
-        raise BadHyper(f"{name} is a switch: give true or false; got {text!r}.")
-    return lowered in ("true", "1", "yes", "on")
-
-
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _typed(knob: Knob, text: str) -> Any:
-    try:
-        return knob.type(text)
-    except ValueError:
-        raise BadHyper(f"{knob.name} must be {'an int' if knob.type is int else 'a number'}; got {text!r}.") from None

@@ -1,0 +1,17 @@
+"""The app: one screen in the browser."""
+
+from typing import Any
+
+
+def build_app() -> Any:
+    """The page as a ``gradio.Blocks``."""
+    from promptlab.ui.screen import build_app as build
+
+    return build()
+
+
+def launch(app: Any, host: str = "127.0.0.1", port: int | None = 7860, **options: Any) -> Any:
+    """Serve the page; nothing is sent anywhere and nothing is loaded from anywhere else."""
+    from promptlab.ui.serve import serve
+
+    return serve(app, host, port, **options)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,22 +45,22 @@ class Job:
         """How many trainings of other people wait or run before this one."""
         return _WAITING.index(self) if self in _WAITING else 0
 
-    def see(self, event: Any) -> None:
-        """Take one event's numbers."""
-        kind, e = type(event).__name__, event
-        if kind == "Started":
-            self.phase, self.of = "training", e.total_steps
-        elif kind == "Step":
-            self.phase, self.done, self.of = "training", e.i, e.of
-            self.curve.steps.append(e.i)
-            self.curve.loss.append(sum(e.terms.values()))
-        elif kind == "Epoch" and e.val:
+    def see(self, event: Mapping[str, Any]) -> None:
+        """Take one event's numbers (``Event.to_json()``)."""
+        kind = event["event"]
+        if kind == "started":
+            self.phase, self.of = "training", event["total_steps"]
+        elif kind == "step":
+            self.phase, self.done, self.of = "training", event["i"], event["of"]
+            self.curve.steps.append(event["i"])
+            self.curve.loss.append(sum(event["terms"].values()))
+        elif kind == "epoch" and event["val"]:
             self.curve.val_steps.append(self.done)
-            self.curve.val.append(next(iter(e.val.values())))
-        elif kind == "Progress":
-            self.phase, self.done, self.of = e.what, e.done, e.of
-        elif kind == "Note":
-            self.notes.append(e.text)
+            self.curve.val.append(next(iter(event["val"].values())))
+        elif kind == "progress":
+            self.phase, self.done, self.of = event["what"], event["done"], event["of"]
+        elif kind == "note":
+            self.notes.append(event["text"])
 
     def watch(self, every: float = 0.35) -> Iterator["Job"]:
         """Yield the job about three times a second until it has finished, and once more then."""

@@ -15,12 +15,14 @@ TTL = 3600.0  # seconds without a call after which a session's files go
 
 @dataclass
 class Session:
-    """``data``: the opened shots (episode and test sets); ``zero``: the zero-shot run on them; ``runs``: fitted runs, newest last."""
+    """``data``: the opened shots (episode and test sets); ``zero``: the zero-shot run on them, ``zero_val`` its
+    accuracy on the validation shots; ``runs``: fitted runs, newest last."""
 
     folder: Path
     data: Any = None
     label: str = ""
     zero: Any = None
+    zero_val: float | None = None
     runs: list[Any] = field(default_factory=list)
     curves: list[Any] = field(default_factory=list)
     job: Job | None = None
@@ -73,3 +75,6 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._all)
+
+
+SESSIONS = Sessions()
