@@ -1,0 +1,10 @@
+"""The procedural picture world: sprites on patterned grounds in many styles, with ground truth for everything."""
+
+from promptlab.world.atlas import Atlas, load_atlas
+from promptlab.world.captions import STYLE_PHRASES, TEMPLATES
+from promptlab.world.render import scene
+from promptlab.world.scene import COLOURS, PATTERNS, SEEN_STYLES, STYLES, UNSEEN_STYLES, Plan, Scene
+from promptlab.world.tasks import TASKS, WorldTask, task_spec
+
+__all__ = ["Atlas", "COLOURS", "PATTERNS", "Plan", "SEEN_STYLES", "STYLES", "STYLE_PHRASES", "Scene", "TASKS", "TEMPLATES",
+           "UNSEEN_STYLES", "WorldTask", "load_atlas", "scene", "task_spec"]

@@ -1,0 +1,40 @@
+"""The page `docs/pocket.md`, written from measured numbers."""
+
+from promptlab.world.report import Report
+from promptlab.world.scene import SEEN_STYLES, UNSEEN_STYLES
+from promptlab.world.tasks import task_spec
+
+
+def halves(report: Report) -> str:
+    """Base, new and never-shown classes of the single-label tasks, in all never-seen styles and photo."""
+    lines = ["| task | all | base | new | never shown |", "|---|---|---|---|---|"]
+    for name, numbers in report.tasks.items():
+        if task_spec(name).kind == "single" and name.split("@")[1] in ("photo", *UNSEEN_STYLES):
+            lines.append(f"| {name} | " + " | ".join(str(numbers.get(k, "")) for k in ("all", "base", "new", "never shown")) + " |")
+    return "\n".join(lines)
+
+
+def page(report: Report, about: dict[str, object], day: str, hardware: str, split: str) -> str:
+    """Markdown of the whole page."""
+    held_out = ", ".join(about["held_out_names"])
+    return f"""# The pocket backbone: figures
+
+Measured {day} on {hardware} with `python -m promptlab.world.report`.
+
+`pocket` is an ordinary open_clip CLIP (ViT of 64 px, patch 8, width 192, 6 layers; text of width 192, 4 layers; 5.4 M parameters),
+trained by `promptlab pretrain` on {about["pictures"]:,} pictures of the procedural world in {about["minutes"]} minutes
+({about["steps"]} steps) on {hardware}, other work running beside it. The pictures below were not trained on: same things, other places, grounds, sizes and light.
+
+Seen in pretraining: {", ".join(SEEN_STYLES)}. Never seen: {", ".join(UNSEEN_STYLES)} (*slanted* below), and these names: {held_out}.
+
+Zero-shot, mean of {8} templates, {split} pictures. Tasks: top-1 among the task's classes; `scenes` mean average precision;
+`scenes-masks` share of object pixels whose patch (value path of the last block, no fitting) is named rightly among 20 names.
+
+{report.markdown()}
+
+## Base and new halves
+
+Each half is judged among its own names; "never shown" are the task's classes that pretraining left out, judged among all its classes.
+
+{halves(report)}
+"""
