@@ -12,6 +12,7 @@ from promptlab.backbones.clip import Clip
 from promptlab.backbones.families.native_text import open_native_text
 from promptlab.backbones.families.native_vit import open_native_vit
 from promptlab.backbones.families.resnet import open_resnet
+from promptlab.backbones.families.timm_vit import open_timm_vit
 from promptlab.backbones.tower import Opaque, OpaqueText
 from promptlab.backbones.words import Words
 from promptlab.data.batch import PixelSpec
@@ -62,7 +63,7 @@ def _image(model: nn.Module, spec: PixelSpec, dtype: torch.dtype) -> Any:
     visual = model.visual
     if hasattr(visual, "attnpool"):
         return open_resnet(_frozen(visual, dtype), dtype)
-    tower = open_native_vit(visual, dtype) if hasattr(visual, "class_embedding") else None
+    tower = open_native_vit(visual, dtype) if hasattr(visual, "class_embedding") else open_timm_vit(visual, dtype)
     return tower or Opaque(_frozen(visual, dtype), (spec.size, spec.size), getattr(visual, "output_dim", 0), dtype)
 
 
