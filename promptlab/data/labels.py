@@ -1,6 +1,6 @@
 """What the targets of a split say, for every task kind: which pictures hold a class, and what is left with fewer classes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -53,9 +53,3 @@ def columns(have: ClassSet, want: ClassSet) -> list[int] | None:
     place = {name: i for i, name in enumerate(have.clean)}
     return [place[n] for n in want.clean] if set(want.clean) <= set(place) else None
 
-
-def missing(names: Iterable[str], split: Split, kind: str) -> list[str]:
-    """Names of the classes that no picture of the split holds."""
-    names = list(names)
-    have = {c for c, items in holders(split, kind, len(names)) if items}
-    return [n for c, n in enumerate(names) if c not in have]

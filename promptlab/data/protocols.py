@@ -14,7 +14,7 @@ import torch
 
 from promptlab.data.batch import Batch, Split
 from promptlab.data.dataset import DataSet
-from promptlab.data.labels import columns, holders, restrict
+from promptlab.data.labels import columns, hide, holders, restrict
 from promptlab.data.task import Episode, Task, TestSet
 from promptlab.errors import BadData
 
@@ -60,17 +60,23 @@ def set_aside(data: DataSet, shots: int | None, seed: int) -> tuple[DataSet, str
         taken |= set(items)
         single += [data.classes.names[label]] if n == 1 else []
     train, val, test = (data.train.take(p) if p else None for p in parts)
-    note = f"no splits came with {data.name}: {len(parts[0])} pictures train, {len(parts[1])} validate and {len(parts[2])} test (seed {seed})."
+    counts = "{} pictures train, {} validate and {} test".format(*map(len, parts))
+    note = f"no splits came with {data.name}: {counts} (seed {seed})."
     if single:
         note += f" Class '{single[0]}' has 1 image; held-out check needs 2."
     return replace(data, train=train, val=val, test=test), note
 
 
-def few_shot(data: DataSet, shots: int | None = 16, seed: int = 1, *, repeat: bool = False) -> Drawn:
-    """``shots`` pictures of every class to learn from, all test pictures to judge by."""
+def few_shot(data: DataSet, shots: int | None = 16, seed: int = 1, *, repeat: bool = False, known: float = 1.0) -> Drawn:
+    """``shots`` pictures of every class to learn from, all test pictures to judge by.
+
+    ``known``: share of the multi-label support's labels that is told (DualCoOp's partial labels).
+    """
     _learnable(data, shots)
     data, note = set_aside(data, shots, seed)
     episode = _draw(data, shots, seed, repeat)
+    if known < 1 and data.kind == "multi":
+        episode = episode.replace(support=hide(episode.support, known, seed))
     return episode, _tests(data, episode.task, "test", note)
 
 
