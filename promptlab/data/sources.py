@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from promptlab.data import layouts
 from promptlab.data.archive import Unpacked, hidden
-from promptlab.data.batch import Split
+from promptlab.data.batch import Pixels, Source, Split
 from promptlab.data.classes import ClassSet
 from promptlab.data.dataset import DataSet, Item, assemble
-from promptlab.data.gallery import Arrays
-from promptlab.data.images import Report
+from promptlab.data.gallery import Arrays, read
+from promptlab.data.images import Report, decode
 from promptlab.errors import BadData
 
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "testing": "test"}
@@ -84,6 +85,23 @@ def arrays(images: Sequence[Any], labels: Sequence[Any], names: Sequence[str], *
     if kind == "single" and (empty := [n for i, n in enumerate(classes.names) if i not in set(targets.tolist())]):
         raise BadData(f"class '{empty[0]}' of {name} has no picture; add one or remove the class.")
     return DataSet(name, classes, kind, Split(source, tuple(range(len(source))), targets), None, None)
+
+
+def loose(items: Sequence[Any]) -> Source:
+    """A source over single pictures: paths, bytes of files, Pillow images, arrays [H, W, 3], uint8 tensors; or, where all are
+    float tensors [3, H, W] of one size, pixels that are normalised already."""
+    if items and all(isinstance(i, Tensor) and i.is_floating_point() and i.ndim == 3 for i in items):
+        if len({i.shape for i in items}) > 1:
+            raise BadData(f"normalised pictures must have one size; got {sorted({tuple(i.shape) for i in items})}, so resize them first.")
+        return Pixels(torch.stack(list(items)))
+    return Arrays([_loose(item, i) for i, item in enumerate(items)])
+
+
+def _loose(item: Any, i: int) -> Any:
+    if isinstance(item, str | Path):
+        path = Path(item).expanduser()
+        return decode(read(path, path.name), path.name).image
+    return decode(bytes(item), f"picture {i}").image if isinstance(item, bytes | bytearray) else item
 
 
 def world(spec: str) -> DataSet:
