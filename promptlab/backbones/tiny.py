@@ -62,3 +62,16 @@ def _scaled(name: str, noise: torch.Tensor) -> torch.Tensor:
         fan_in = noise.shape[0] if name.endswith(("proj", "projection")) else noise[0].numel()
         return noise * math.sqrt((2 if noise.ndim == 4 else 1) / fan_in)  # a convolution is followed by a ReLU
     return (0.5 if "token_embedding" in name else 0.1) * noise
+
+
+@lru_cache(maxsize=2)
+def hollow_backbone(name: str = "ViT-B-16") -> Clip:
+    """A backbone of full size whose weights were never written (the memory is not even touched): for counting learnables."""
+    config = dict(open_clip.get_model_config(name))
+    config.pop("custom_text", None)
+    with torch.device("meta"):
+        model = open_clip.CLIP(**config)
+    model = model.to_empty(device="cpu").eval()
+    with torch.no_grad():
+        model.logit_scale.fill_(math.log(100.0))
+    return wrap(model, name=f"hollow-{name}")
