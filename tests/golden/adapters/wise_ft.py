@@ -1,5 +1,6 @@
 """WiSE-FT of ``mlfoundations/wise-ft``: weights on the line from zero-shot to fine-tuned."""
 
+import re
 from typing import Any
 
 import torch
@@ -23,5 +24,5 @@ def run(case: Case) -> dict[str, Any]:
     logits = method(make.batch(case), bank).pred
     return case.named({
         "head_weight_zeroshot": method.backbone.scale * bank.text,
-        **{name: logits for name in case.wanted if name.rpartition(".")[2].startswith("logits") or name.startswith("logits")},
+        **{name: logits for name in case.wanted if re.search(r"(^|\.)logits", name)},  # "logits_0.25": the name itself has dots
     })
