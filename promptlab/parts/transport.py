@@ -60,7 +60,7 @@ def _sweep(kernel: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """kernel [..., M, N], c [..., 1, N] → r [..., M, 1], c."""
     m, n = kernel.shape[-2:]
     r = (1 / m) / (kernel @ c.mT)
-    return r, (1 / n) / (r.mT @ kernel)
+    return r, (1 / n) / (kernel.mT @ r).mT
 
 
 def _log_sweep(kernel: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,8 +22,9 @@ def method(cls: type[Method], case: Case, values: Mapping[str, Any], templates: 
     with torch.no_grad():
         for ours, theirs in load.items():
             if theirs in case.learnables:  # else: made from its init words, by us as by the original
-                assert own[ours].shape == case.learnables[theirs].shape, f"{case.id}: {ours} {list(own[ours].shape)}"
-                own[ours].copy_(case.learnables[theirs])
+                value = case.learnables[theirs]
+                assert own[ours].squeeze().shape == value.squeeze().shape, f"{case.id}: {ours} {list(own[ours].shape)}, not {list(value.shape)}"
+                own[ours].copy_(value.reshape(own[ours].shape))  # one prompt of a method of many has no axis of prompts here
     return made
 
 

@@ -39,5 +39,5 @@ def run(case: Case) -> dict[str, Any]:
         "distance": cost.flatten(0, 1),
         "wasserstein": (plan * cost).sum((-2, -1)),
         "sweeps": chosen.aux["sweeps"][0],
-        "grad.ctx": method.context.ctx.grad,
+        "grad.ctx": method.context.ctx.grad.reshape(s["n_prompts"], *method.context.ctx.shape[-2:]),
     })
