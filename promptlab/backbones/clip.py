@@ -99,14 +99,20 @@ class Clip:
         """Normalised pixels [B, 3, H, W] → pooled [B, E] and, when asked for, projected local features [B, M, E]; float32."""
         return self.image.run(pixels.to(self.device), edits, taps, tokens=tokens)
 
-    @torch.no_grad()
     def cached_image(self, batch: Any, *, tokens: bool = False, encode: Callable[[Tensor], Encoding] | None = None,
                      variant: tuple = ()) -> Encoding:
         """The frozen encoding of a batch; rows that were seen before come from the cache, the others are encoded in chunks.
 
         ``encode``: pixels → encoding, another frozen reading of the picture (dense features, ...), kept apart under ``variant``.
+        No gradient is recorded, unless the pixels themselves ask for one (``batch.tracked``).
         """
         encode = encode or (lambda pixels: self.encode_image(pixels, tokens=tokens))
+        if batch.tracked and torch.is_grad_enabled():
+            return self._in_chunks(batch, range(len(batch)), encode)
+        with torch.no_grad():
+            return self._remembered(batch, tokens, encode, variant)
+
+    def _remembered(self, batch: Any, tokens: bool, encode: Callable[[Tensor], Encoding], variant: tuple) -> Encoding:
         keys = batch.keys if self.fast.cache else None
         if keys is None:
             return self._in_chunks(batch, range(len(batch)), encode)

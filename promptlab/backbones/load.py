@@ -6,18 +6,63 @@ from typing import Any
 
 import open_clip
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from promptlab.backbones.checkpoint import Found, find
 from promptlab.backbones.clip import Clip
 from promptlab.backbones.families.native_text import open_native_text
 from promptlab.backbones.families.native_vit import open_native_vit
 from promptlab.backbones.families.resnet import open_resnet
 from promptlab.backbones.families.timm_vit import open_timm_vit
+from promptlab.backbones.pocket import POCKET_MEAN, POCKET_STD, PocketTokenizer, load_pocket
 from promptlab.backbones.tower import Opaque, OpaqueText
 from promptlab.backbones.words import Words
 from promptlab.data.batch import PixelSpec
+from promptlab.errors import BackboneLacks
 
 CLIP_MEAN, CLIP_STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+
+
+def load(name: str, pretrained: str | None = None, device: Any = "auto", dtype: Any = "float32", **options: Any) -> Clip:
+    """``load("pocket")`` offline; ``load("ViT-B-16", "openai")``: any open_clip name with one of its tags, a checkpoint file, or "random".
+
+    ``device``: "auto" (CUDA if there is one), "cpu", "cuda", ... ``dtype``: what the frozen matrices are kept in and multiplied in
+    ("float32", "bfloat16", "float16"); features, learnables and losses stay float32. Quick-GELU follows the tag.
+    """
+    device = pick_device(device)
+    if name == "pocket":
+        model = load_pocket(None if pretrained in (None, "default") else pretrained)
+        length, size = model.context_length, model.visual.image_size
+        spec = PixelSpec(size[0] if isinstance(size, tuple) else size, POCKET_MEAN, POCKET_STD)
+        found, tag = Found(model, PocketTokenizer(context_length=length), {}), pretrained
+    else:
+        found, spec, tag = find(name, pretrained), None, pretrained
+    model = found.model.requires_grad_(False).to(device)
+    clip = wrap(model, found.tokenizer, spec or _tagged_spec(model, found.preprocess), name, tag=tag, dtype=dtype, **options)
+    if name != "pocket":
+        self_check(clip, model)
+    return clip
+
+
+def pick_device(device: Any) -> torch.device:
+    """"auto" → CUDA if there is one, else the CPU; :class:`BackboneLacks` for a device that is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BackboneLacks("device 'cuda' was asked for, but torch sees no CUDA device here; use device='auto' or 'cpu'.")
+    return device
+
+
+@torch.no_grad()
+def self_check(clip: Clip, model: nn.Module) -> None:
+    """One picture through our walk and through open_clip's own code: a family that we read wrongly is refused, not used."""
+    x = torch.linspace(-2, 2, 3 * clip.spec.size**2, device=clip.device).sin().reshape(1, 3, clip.spec.size, clip.spec.size)
+    ids = clip.tokenize(["a photo of a cat."]).to(clip.device)
+    pairs = [(clip.encode_image(x).pooled, model.encode_image(x)), (clip.encode_text(["a photo of a cat."]).pooled, model.encode_text(ids))]
+    limit = 1e-3 if clip.dtype == torch.float32 else 0.1
+    if any(float((ours - theirs.float()).norm()) > limit * float(theirs.float().norm()) for ours, theirs in pairs):
+        raise BackboneLacks(f"the towers of {clip.name} do something in this open_clip version that promptlab does not know; report it.")
 
 
 def wrap(model: nn.Module, tokenizer: Callable | None = None, preprocess: PixelSpec | None = None, name: str = "wrapped", *,
@@ -46,6 +91,14 @@ def wrap(model: nn.Module, tokenizer: Callable | None = None, preprocess: PixelS
 def as_dtype(dtype: Any) -> torch.dtype:
     """"bfloat16" or torch.bfloat16 → torch.bfloat16."""
     return getattr(torch, dtype) if isinstance(dtype, str) else dtype
+
+
+def _tagged_spec(model: nn.Module, tag: dict[str, Any]) -> PixelSpec:
+    """Size from the model; mean, std and fit from the tag (CLIP's where it says nothing)."""
+    size = model.visual.image_size
+    side = size[0] if isinstance(size, (tuple, list)) else size
+    fit = "squash" if tag.get("resize_mode") == "squash" else "crop"
+    return PixelSpec(side, tuple(tag.get("mean", CLIP_MEAN)), tuple(tag.get("std", CLIP_STD)), fit, tag.get("interpolation", "bicubic"))
 
 
 def _spec(visual: nn.Module, preprocess: Any) -> PixelSpec:

@@ -48,7 +48,8 @@ def saving(tower: Any, x: Tensor, run: Callable, *args: Any) -> Tensor:
 @dataclass(frozen=True)
 class Layout:
     """``slot`` [nb, C]: row·S + j of the suffix token in each slot (free slots repeat token 0); ``pos`` [nb, C]: its position;
-    ``mask`` [nb, 1, C, P + C]: additive, which keys a slot sees; ``ask`` [nb, Q]: slots of the EOT rows; ``answer`` [R]: row → place in ask."""
+    ``mask`` [nb, 1, C, P + C]: additive, which keys a slot sees; ``ask`` [nb, Q]: slots of the EOT rows; ``answer`` [R]: row → place
+    in ``ask``."""
 
     p: int
     slot: Tensor
@@ -86,7 +87,7 @@ def best_pack(lengths: list[int]) -> tuple[list[list[int]], int]:
 
 
 def layout(lengths: list[int], ends: list[int], p: int, s: int, device: torch.device) -> Layout:
-    """Slots for rows of the given lengths; ``ends`` is each row's pooled token (0-based in the suffix), ``s`` the suffix's stored length."""
+    """Slots for rows of the given lengths; ``ends``: each row's pooled token, counted in the suffix; ``s``: the suffix's stored length."""
     bins, c = best_pack(lengths)
     nb = len(bins)
     slot, pos = torch.zeros(nb, c, dtype=torch.long), torch.full((nb, c), p)

@@ -9,7 +9,6 @@ from torch import Tensor
 from promptlab.backbones.points import Edit, report, resolve, watched
 from promptlab.errors import BadData
 
-
 NOT_LINEAR = (".token", ".pos", ".cls", ".reg")  # two-dimensional weights that are tables
 
 

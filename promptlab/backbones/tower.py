@@ -23,9 +23,7 @@ class Tower(Protocol):
 def check_pixels(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Refuse pixels that are not [B, 3, H, W] of the size that the tower was made for."""
     if x.ndim != 4 or x.shape[1] != 3 or tuple(x.shape[-2:]) != size:
-        raise BadData(
-            f"the image tower takes pixels [B, 3, {size[0]}, {size[1]}]; got {list(x.shape)}: resize them, or use clip.at(size) for another size."
-        )
+        raise BadData(f"the image tower takes pixels [B, 3, {size[0]}, {size[1]}]; got {list(x.shape)}: resize them, or use clip.at(size).")
     return x
 
 

@@ -35,7 +35,8 @@ def plain_blocks(side: str, blocks: nn.ModuleList, dtype: torch.dtype) -> tuple[
 def _standard(m: nn.Module) -> bool:
     """True if everything beyond the plain block (norms of q, k, heads, inner norms, cosine attention) is absent or the identity."""
     a = m.attn
-    extras = [getattr(a, n, None) for n in ("ln_q", "ln_k", "ln_inner", "q_norm", "k_norm")] + [getattr(m, "ln_attn", None), getattr(m.mlp, "ln", None)]
+    extras = [getattr(a, n, None) for n in ("ln_q", "ln_k", "ln_inner", "q_norm", "k_norm")]
+    extras += [getattr(m, "ln_attn", None), getattr(m.mlp, "ln", None)]
     scaled = any(getattr(a, n, None) is not None for n in ("logit_scale", "head_scale"))
     return not scaled and a.in_proj_weight is not None and all(e is None or isinstance(e, nn.Identity) for e in extras)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from promptlab.backbones.blocks import Block, activation, named_block
+from promptlab.backbones.blocks import activation, named_block
 from promptlab.backbones.families.native_vit import OFFERS
 from promptlab.backbones.session import Session
 from promptlab.backbones.vit import ViT
@@ -24,7 +24,8 @@ def open_timm_vit(visual: nn.Module, dtype: torch.dtype) -> ViT | None:
         if act is None or not _standard(m):
             return None
         parts = {}
-        for name, layer in (("in_proj", m.attn.qkv), ("o", m.attn.proj), ("up", m.mlp.fc1), ("down", m.mlp.fc2), ("ln_1", m.norm1), ("ln_2", m.norm2)):
+        layers = {"in_proj": m.attn.qkv, "o": m.attn.proj, "up": m.mlp.fc1, "down": m.mlp.fc2, "ln_1": m.norm1, "ln_2": m.norm2}
+        for name, layer in layers.items():
             parts |= {name: layer.weight, f"{name}.bias": layer.bias}
         scales = tuple(getattr(ls, "gamma", None) for ls in (m.ls1, m.ls2))
         block, named = named_block("image", i, parts, dtype, heads=m.attn.num_heads, act=act, eps=(m.norm1.eps, m.norm2.eps),
