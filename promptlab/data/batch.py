@@ -82,6 +82,12 @@ class Batch:
         return self.source.pixels(self.rows, spec, self.view)
 
     @property
+    def tracked(self) -> bool:
+        """Whether somebody wants the gradient with respect to the pixels (``logits(images)`` of images that require one)."""
+        pixels = getattr(self.source, "_pixels", None)
+        return pixels is not None and pixels.requires_grad
+
+    @property
     def keys(self) -> list[tuple] | None:
         """One cache key a row; None where the source has no identity."""
         return [(self.source.key, row, *self.view.key) for row in self.rows] if self.source.key else None

@@ -19,7 +19,8 @@ from promptlab.fit.events import Event
 from promptlab.method import Method
 
 QUICK = {"steps": 3, "batch": 4, "views": 1, "warmup_steps": 0}
-OVERFIT = {"optimiser": "adam", "lr": 0.02, "weight_decay": 0.0, "schedule": "constant", "steps": 60, "batch": 8, "augment": "none",
+RATES = (0.02, 0.005, 0.002)
+OVERFIT = {"optimiser": "adam", "weight_decay": 0.0, "schedule": "constant", "steps": 60, "batch": 8, "augment": "none",
            "clip_norm": None, "warmup_steps": 0}
 
 
