@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-CAPTION = 18
+CAPTION = 19
 GAP = 6
 
 
@@ -15,7 +15,7 @@ def contact_sheet(pictures: Sequence[np.ndarray], captions: Sequence[str], *, co
     rows = -(-len(pictures) // columns)
     cell_w, cell_h = side + GAP, side + CAPTION + GAP
     sheet = Image.new("RGB", (columns * cell_w + GAP, rows * cell_h + GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         x, y = GAP + (i % columns) * cell_w, GAP + (i // columns) * cell_h
         sheet.paste(_square(picture, side), (x, y))

@@ -13,7 +13,7 @@ FAVOURITES = ("coop", "tip_adapter", "maple", "vp", "taskres")
 
 @dataclass(frozen=True)
 class Control:
-    """One knob as the page draws it; ``slider``: its range is short enough for one."""
+    """One knob as the page draws it; ``slider``: its range is short enough for one; ``training``: all methods have it."""
 
     name: str
     label: str
@@ -25,6 +25,7 @@ class Control:
     step: float | None = None
     choices: tuple = ()
     slider: bool = False
+    training: bool = False
 
 
 def families() -> list[str]:
@@ -77,7 +78,8 @@ def _control(knob: Knob, value: Any) -> Control:
     step = 1 if knob.type is int else (0.01 if span is not None and span <= 1 else 0.1)
     if knob.type is tuple and isinstance(value, tuple):
         value = ", ".join(map(str, value))
-    return Control(knob.name, knob.name.replace("_", " "), knob.help, knob.type, value, knob.low, knob.high, step, knob.choices, slider)
+    return Control(knob.name, knob.name.replace("_", " "), knob.help, knob.type, value, knob.low, knob.high, step, knob.choices, slider,
+                   knob.name in knobs(Train))
 
 
 def _cards() -> list[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from promptlab import registry
+from promptlab.answers import table_html
 from promptlab.card import build_hyper, knobs
 from promptlab.data.protocols import few_shot
 from promptlab.data.sources import open_data
@@ -24,6 +25,7 @@ from promptlab.request import Request
 from promptlab.runs import Run, RunStore
 
 SHEET = 24  # pictures on the contact sheet
+COLUMNS = ("run", "accuracy %", "gain", "ECE %", "trainable", "seconds")
 CHECKS = 12  # points on the validation curve
 
 
@@ -112,20 +114,20 @@ def baseline(session: Any) -> float | None:
     return session.zero_val if session.zero is not None else None
 
 
-def table(session: Any) -> list[list[str]]:
-    """One row a run, zero-shot first."""
-    runs = [r for r in [session.zero, *session.runs] if r is not None]
-    rows = []
-    for i, r in enumerate(runs):
-        report = r.report
-        if report is None:
-            rows.append([str(i), title(r.key), "-", "", "", f"{r.meta['trainable']:,}", f"{r.meta['seconds']:.1f}"])
-            continue
-        gain = "" if r is session.zero else f"{100 * (report.headline - session.zero.report.headline):+.1f}"
-        ece = report.metrics.get("ece")
-        rows.append([str(i) if i else "reference", title(r.key), f"{100 * report.headline:.1f}", gain,
-                     "" if ece is None or math.isnan(ece) else f"{100 * ece:.1f}", f"{r.meta['trainable']:,}", f"{r.meta['seconds']:.1f}"])
-    return rows
+def table(session: Any) -> str:
+    """One row a run as an HTML table, zero-shot first; every cell is escaped."""
+    rows = [_row(session, r, i) for i, r in enumerate([session.zero, *session.runs]) if r is not None]
+    return table_html(COLUMNS, rows)
+
+
+def _row(session: Any, r: Run, number: int) -> tuple[str, ...]:
+    report, cost = r.report, (f"{r.meta['trainable']:,}", f"{r.meta['seconds']:.1f}")
+    name = f"{number} · {title(r.key)}" if number else title(r.key)
+    if report is None:
+        return (name, "-", "", "", *cost)
+    gain = f"{100 * (report.headline - session.zero.report.headline):+.1f}" if number else "reference"
+    ece = report.metrics.get("ece")
+    return (name, f"{100 * report.headline:.1f}", gain, "" if ece is None or math.isnan(ece) else f"{100 * ece:.1f}", *cost)
 
 
 def verdict(session: Any, done: Run, notes: list[str]) -> str:
@@ -161,7 +163,7 @@ def sheet(session: Any) -> Any:
     support, names = session.data.episode.support, session.data.names
     order = spread(support.targets.tolist(), SHEET)
     pictures = [np.asarray(support.source.image(support.rows[i])) for i in order]
-    return contact_sheet(pictures, [names[int(support.targets[i])] for i in order], columns=8, side=88)
+    return contact_sheet(pictures, [names[int(support.targets[i])] for i in order], columns=6, side=80)
 
 
 def spread(labels: list[int], count: int) -> list[int]:

@@ -20,6 +20,7 @@ NO_SHOTS = "No pictures yet: take a sample pack with one click, or bring 2 class
 IDLE = "Choose shots on the left, then train a method. Its curves, its accuracy and its answers appear here."
 READY = "Shots are ready: choose a method and press Train."
 LARGEST_PICTURES = 2000
+EMPTY_TABLE = core.table_html(core.COLUMNS, [])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ShotsView:
 
     said: str
     sheet: Any
-    table: list[list[str]]
+    table: str
     status: str
 
 
@@ -38,7 +39,7 @@ class TrainView:
 
     status: str
     curves: Any
-    table: list[list[str]]
+    table: str
 
 
 def take_sample(session: Session, pack: str, shots: int = 8) -> ShotsView:

@@ -4,11 +4,11 @@ from typing import Any
 
 import gradio as gr
 
+from promptlab.ui import controls as k
 from promptlab.ui import handlers as h
-from promptlab.ui.session import SESSIONS
+from promptlab.ui.session import SESSIONS, Session
 
 MAX_CLASSES = 12
-TABLE = ("run", "method", "accuracy %", "vs zero-shot", "ECE %", "trainable", "seconds")
 
 
 def build_app() -> gr.Blocks:
@@ -29,20 +29,20 @@ def build_app() -> gr.Blocks:
 def _shots() -> dict[str, Any]:
     """Step 1: which pictures."""
     c: dict[str, Any] = {"classes": gr.State(2)}
-    with gr.Group(elem_classes="pl-card"):
+    with gr.Column(elem_classes="pl-card"):
         gr.Markdown("### 1 · Shots\nA few labelled pictures per class.", elem_classes="pl-step")
         with gr.Tabs():
-            with gr.Tab("Sample shots"):
+            with gr.Tab("Sample"):
                 c["pack"] = gr.Dropdown(list(h.PACKS), value=next(iter(h.PACKS)), label="Sample pack")
                 c["per_class"] = gr.Slider(1, 16, value=8, step=1, label="Shots per class")
                 c["sample"] = gr.Button("Use these sample shots", variant="primary")
-            with gr.Tab("My pictures"):
+            with gr.Tab("My own"):
                 c["rows"] = gr.Column()
                 with gr.Row():
                     c["more"] = gr.Button("Add a class", size="sm")
                 c["own"] = gr.Button("Use my pictures", variant="primary")
                 gr.Markdown("2 classes and 2 or more pictures in each. They are kept for this session only.", elem_classes="pl-note")
-            with gr.Tab("Zip file"):
+            with gr.Tab("Zip"):
                 c["zip"] = gr.File(label="A zip with one folder per class", file_types=[".zip"], type="filepath")
                 c["use_zip"] = gr.Button("Use this zip", variant="primary")
         c["said"] = gr.Markdown(h.NO_SHOTS, elem_classes="pl-note")
@@ -51,48 +51,46 @@ def _shots() -> dict[str, Any]:
 
 
 def _method() -> dict[str, Any]:
-    """Steps 2 and 3: which method with which knobs, train and stop."""
+    """Step 2: which method, with which knobs."""
     c: dict[str, Any] = {}
-    with gr.Group(elem_classes="pl-card"):
+    with gr.Column(elem_classes="pl-card"):
         gr.Markdown("### 2 · Method\nWhat is learned; the model itself stays as it is.", elem_classes="pl-step")
         c["backbone"] = gr.Dropdown([("pocket · 5.4 M parameters, works offline", "pocket")], value="pocket", label="Backbone")
-        families = h.families()
+        families = k.families()
         c["family"] = gr.Radio(families, value=families[0], label="Family")
-        choices = h.methods_of(families[0])
-        c["method"] = gr.Dropdown(choices, value=h.first_choice(choices), label="Method")
-        c["about"] = gr.Markdown(h.about(h.first_choice(choices)), elem_classes="pl-note")
-        c["knobs"] = gr.Column()
-    with gr.Group(elem_classes="pl-card"):
-        gr.Markdown("### 3 · Train", elem_classes="pl-step")
-        with gr.Row():
-            c["train"] = gr.Button("Train", variant="primary", elem_id="train")
-            c["stop"] = gr.Button("Stop", variant="stop", elem_id="stop")
+        choices = k.methods_of(families[0])
+        c["method"] = gr.Dropdown(choices, value=k.first_choice(choices), label="Method")
+        c["about"] = gr.Markdown(k.about(k.first_choice(choices)), elem_classes="pl-note")
+        c["knobs"] = gr.Column(elem_classes="pl-knobs")
     return c
 
 
 def _results() -> dict[str, Any]:
-    """The right side: progress, curves, table, one picture."""
+    """The right side: train and stop, curves, table, one picture."""
     c: dict[str, Any] = {}
-    c["status"] = gr.Markdown(h.IDLE, elem_classes="pl-note", elem_id="status")
-    with gr.Group(elem_classes="pl-card"):
-        gr.Markdown("### Learning", elem_classes="pl-step")
+    with gr.Column(elem_classes="pl-card"):
+        gr.Markdown("### 3 · Train", elem_classes="pl-step")
+        with gr.Row():
+            c["train"] = gr.Button("Train", variant="primary", elem_id="train", scale=3, min_width=120)
+            c["stop"] = gr.Button("Stop", variant="secondary", elem_id="stop", scale=1, min_width=90)
+        c["status"] = gr.Markdown(h.IDLE, elem_classes="pl-note", elem_id="status")
         c["curves"] = gr.Plot(value=h.empty_curves(), show_label=False)
-    with gr.Group(elem_classes="pl-card"):
-        gr.Markdown("### Runs of this session\nOn test pictures that no run has seen.", elem_classes="pl-step")
-        c["table"] = gr.Dataframe(value=[], headers=list(TABLE), interactive=False, show_label=False, elem_classes="pl-table",
-                                  column_count=len(TABLE), wrap=True)
-    with gr.Group(elem_classes="pl-card"):
+    with gr.Column(elem_classes="pl-card"):
+        gr.Markdown("### Runs of this session\nJudged on test pictures that no run has seen.", elem_classes="pl-step")
+        c["table"] = gr.HTML(h.EMPTY_TABLE, elem_classes="pl-table", elem_id="runs")
+    with gr.Column(elem_classes="pl-card"):
         gr.Markdown("### Try a picture\nZero-shot beside what your runs learned.", elem_classes="pl-step")
         with gr.Row(elem_classes="pl-columns"):
-            c["picture"] = gr.Image(type="filepath", sources=["upload", "clipboard", "webcam"], label="A new picture", height=240)
-            c["bars"] = gr.Plot(value=h.empty_bars(), show_label=False)
-        with gr.Row():
-            c["surprise"] = gr.Button("Take a test picture", size="sm")
-        c["verdict"] = gr.Markdown("", elem_classes="pl-note")
+            with gr.Column(scale=2, min_width=220):
+                c["picture"] = gr.Image(type="filepath", sources=["upload", "clipboard", "webcam"], label="A new picture", height=230)
+                c["surprise"] = gr.Button("Take a test picture", size="sm")
+            with gr.Column(scale=3, min_width=260):
+                c["bars"] = gr.Plot(value=h.empty_bars(), show_label=False)
+                c["verdict"] = gr.Markdown("", elem_classes="pl-note")
     return c
 
 
-def _session(request: gr.Request) -> h.Session:
+def _session(request: gr.Request) -> Session:
     return SESSIONS.get(request.session_hash or "local")
 
 
@@ -115,17 +113,20 @@ def _wire(app: gr.Blocks, shots: dict[str, Any], left: dict[str, Any], right: di
     def surprise(request: gr.Request):
         return h.test_picture(_session(request))
 
+    def leave(request: gr.Request) -> None:
+        SESSIONS.drop(request.session_hash or "local")
+
     shots["sample"].click(sample, [shots["pack"], shots["per_class"]], data_out, api_name="use_sample", concurrency_id="compute")
     shots["use_zip"].click(use_zip, shots["zip"], data_out, api_name="use_zip", concurrency_id="compute")
     shots["more"].click(lambda n: min(n + 1, MAX_CLASSES), shots["classes"], shots["classes"], api_visibility="private", queue=False)
     left["family"].change(_family, left["family"], [left["method"], left["about"]], api_visibility="private", queue=False)
-    left["method"].change(h.about, left["method"], left["about"], api_visibility="private", queue=False)
-    left["stop"].click(stop, None, right["status"], api_name="stop", queue=False)
+    left["method"].change(k.about, left["method"], left["about"], api_visibility="private", queue=False)
+    right["stop"].click(stop, None, right["status"], api_name="stop", queue=False)
     right["picture"].change(predict, right["picture"], [right["bars"], right["verdict"]], api_name="predict")
     right["surprise"].click(surprise, None, right["picture"], api_name="test_picture")
-    app.unload(lambda request: SESSIONS.drop(request.session_hash or "local"))
+    app.unload(leave)
     _class_rows(shots, data_out)
-    _knob_rows(left, everything)
+    _knob_rows(left, right["train"], everything)
 
 
 def _shown(view: h.ShotsView) -> tuple[Any, ...]:
@@ -133,9 +134,9 @@ def _shown(view: h.ShotsView) -> tuple[Any, ...]:
 
 
 def _family(family: str) -> tuple[Any, str]:
-    choices = h.methods_of(family)
-    first = h.first_choice(choices)
-    return gr.Dropdown(choices=choices, value=first), h.about(first)
+    choices = k.methods_of(family)
+    first = k.first_choice(choices)
+    return gr.Dropdown(choices=choices, value=first), k.about(first)
 
 
 def _class_rows(shots: dict[str, Any], outputs: list[Any]) -> None:
@@ -152,32 +153,43 @@ def _class_rows(shots: dict[str, Any], outputs: list[Any]) -> None:
                                     key=f"files{i}", preserved_by_key=["value"])
                 parts += [name, files]
 
-            def use(*values: Any, request: gr.Request):
+            def use(request: gr.Request, *values: Any):
                 pairs = [(values[i] or "", values[i + 1] or []) for i in range(0, len(values), 2)]
                 return _shown(h.take_pictures(_session(request), pairs))
 
             shots["own"].click(use, parts, outputs, api_visibility="private", concurrency_id="compute", key="own")
 
 
-def _knob_rows(left: dict[str, Any], outputs: list[Any]) -> None:
+def _knob_rows(left: dict[str, Any], button: gr.Button, outputs: list[Any]) -> None:
     """The chosen method's most important knobs, and the Train button that reads them."""
     with left["knobs"]:
         @gr.render(inputs=left["method"])
         def draw(method: str) -> None:
-            controls = h.controls(method)
-            parts = [_control(method, c) for c in controls]
+            controls = k.controls(method)
+            parts = _pairs(method, [c for c in controls if not c.training])
+            with gr.Accordion("Training", open=False, key=f"{method}-training"):
+                parts += _pairs(method, [c for c in controls if c.training])
 
-            def train(*values: Any, request: gr.Request):
+            def train(request: gr.Request, *values: Any):
                 given = dict(zip((c.name for c in controls), values, strict=True))
                 for view in h.train(_session(request), method, given):
                     yield view.status, view.curves, view.table
 
-            left["train"].click(train, parts, outputs, api_visibility="private", concurrency_id="train", concurrency_limit=8,
-                                show_progress="hidden", key=f"train-{method}")
+            button.click(train, parts, outputs, api_visibility="private", concurrency_id="train", concurrency_limit=8,
+                         show_progress="hidden", key=f"train-{method}")
 
 
-def _control(method: str, c: h.Control) -> Any:
-    common = {"label": c.label, "info": c.help, "key": f"{method}-{c.name}"}
+def _pairs(method: str, controls: list[k.Control]) -> list[Any]:
+    """Controls two a row."""
+    parts = []
+    for i in range(0, len(controls), 2):
+        with gr.Row(equal_height=False):
+            parts += [_control(method, c) for c in controls[i:i + 2]]
+    return parts
+
+
+def _control(method: str, c: k.Control) -> Any:
+    common = {"label": c.label, "info": c.help, "key": f"{method}-{c.name}", "min_width": 140}
     if c.choices:
         return gr.Radio(list(c.choices), value=c.value, **common)
     if c.type is bool:
