@@ -52,8 +52,8 @@ PARTS = ("train", "val", "test")
 def assemble(name: str, classes: ClassSet, items: Sequence[Item], report: Report, keep: object = None) -> DataSet:
     """Check the files of a listing and build the splits; a class without a usable picture is an error that names it."""
     checked = check([i.path for i in items], [i.name for i in items], report, keep)
-    items = [items[i] for i in checked.index]
-    refuse_empty(name, classes, items, report)
+    listed, items = items, [items[i] for i in checked.index]
+    refuse_empty(name, classes, items, listed, report)
     say_twins(items, checked.source.contents, report)
     splits = {}
     for part in PARTS:
@@ -63,17 +63,18 @@ def assemble(name: str, classes: ClassSet, items: Sequence[Item], report: Report
     return DataSet(name, classes, "single", splits["train"], splits["val"], splits["test"], report)
 
 
-def refuse_empty(name: str, classes: ClassSet, items: Sequence[Item], report: Report) -> None:
-    """:class:`BadData` that names the class (or the first few) left without a picture to learn from or to test on."""
-    parts = {item.part for item in items}
-    needed = "train" if "train" in parts else "test"
+def refuse_empty(name: str, classes: ClassSet, items: Sequence[Item], listed: Sequence[Item], report: Report) -> None:
+    """:class:`BadData` that names the classes left without a picture to learn from (or, in a test-only set, to test on)."""
+    needed = "train" if any(item.part == "train" for item in listed) else "test"
     have = {item.label for item in items if item.part == needed}
-    missing = [n for label, n in enumerate(classes.names) if label not in have]
-    if not missing:
+    empty = [label for label in range(len(classes)) if label not in have]
+    if not empty:
         return
-    why = f" (the first problem: {report.problems[0].rstrip('.')})" if report.problems else ""
-    more = f" and {len(missing) - 1} more classes" if len(missing) > 1 else ""
-    raise BadData(f"class '{missing[0]}'{more} of {name} has no usable picture{why}; add one or remove the class.")
+    theirs = {item.name for item in listed if item.label == empty[0]}
+    why = next((f" ({p.rstrip('.')})" for p in report.problems if p.split(": ")[0] in theirs), "")
+    named = ", ".join(f"'{classes.names[label]}'" for label in empty[:3]) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
+    who, them = (f"class {named} of {name} has", "it") if len(empty) == 1 else (f"classes {named} of {name} have", "them")
+    raise BadData(f"{who} no usable picture{why}; add one or remove {them}.")
 
 
 def say_twins(items: Sequence[Item], contents: Sequence[str] | None, report: Report) -> None:

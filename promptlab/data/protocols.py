@@ -52,8 +52,8 @@ def set_aside(data: DataSet, shots: int | None, seed: int) -> tuple[DataSet, str
         items = [i for i in items if i not in taken]
         rng.shuffle(items)
         n = len(items)
-        train = min(n if n < 2 else n - 1, round(n / 2) if shots is None else shots)
-        val = round(n / 5) if shots is None else min(shots, VAL_SHOTS, (n - train) // 2)
+        train = min(max(1, n - 1), max(1, round(n / 2)) if shots is None else shots)
+        val = max(0, min(round(n / 5), n - train - 1)) if shots is None else min(shots, VAL_SHOTS, (n - train) // 2)
         cuts = (items[:train], items[train:train + val], items[train + val:])
         for part, cut in zip(parts, cuts, strict=True):
             part += cut
