@@ -47,3 +47,9 @@ class Words:
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """LongTensor [N, length]; never cuts a sentence silently."""
         return torch.tensor([self.frame(self.tokens(t), t) for t in texts], dtype=torch.long)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, for display ("" for ids that stand for no text)."""
+        inner = getattr(self.tokenizer, "tokenizer", None)
+        decode = getattr(self.tokenizer, "decode", None) or getattr(inner, "decode", None)
+        return str(decode(list(ids))) if decode else " ".join(f"#{i}" for i in ids)

@@ -1,0 +1,184 @@
+"""Evidence: which patches speak for a class. Each map carries its deletion score beside that of a random-prompt control.
+
+Relevance for ViTs: gradient x attention, carried over the layers. With A_l the pattern and G_l the gradient of the class score,
+R ← R + mean_heads(max(G_l * A_l, 0)) R from R = I; the class token's row over the patches is the map
+(Chefer, Gur, Wolf: *Generic Attention-model Explainability*, ICCV 2021, arXiv:2103.15679, eq. 5-6).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from promptlab.backbones.points import Edit
+from promptlab.data.batch import Batch
+from promptlab.errors import WrongKind
+from promptlab.inspect.exhibit import Exhibit, Sanity
+from promptlab.inspect.subject import class_index, method_of, one_picture, random_like, with_edits
+from promptlab.method import Method, sandbox
+
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)  # of patches that are deleted, most relevant first
+CONTROLS = 4  # random directions of the control
+
+Score = Callable[[Method, Batch], Tensor]
+
+
+class Capture:
+    """An identity edit that keeps the patterns of one run, with their gradients."""
+
+    def __init__(self) -> None:
+        self.patterns: list[Tensor] = []
+
+    def edit(self) -> Edit:
+        return Edit("image.block.*.attn.pattern", self._keep)
+
+    def _keep(self, pattern: Tensor) -> Tensor:
+        pattern = pattern if pattern.requires_grad else pattern.detach().requires_grad_()
+        self.patterns.append(pattern)
+        return pattern
+
+
+def relevance(method: Method, batch: Batch, score: Score) -> Tensor | None:
+    """Relevance [M] of the patches of one picture for ``score(method, batch)`` (a scalar); None where the method reads the picture
+    by a path of its own (a value path without attention)."""
+    seen, clip = Capture(), method.backbone
+    with torch.enable_grad():
+        value = score(with_edits(method, [seen.edit()]), batch)
+        if not seen.patterns:
+            return None
+        grads = torch.autograd.grad(value, seen.patterns, allow_unused=True)
+    carried = torch.eye(seen.patterns[0].shape[-1], device=value.device)
+    for a, g in zip(seen.patterns, grads, strict=True):
+        if g is None:  # nothing after the last read value
+            continue
+        t = a.shape[-1]
+        if t > len(carried):  # tokens that a method adds in later layers start as themselves
+            grown = torch.eye(t, device=value.device)
+            grown[: len(carried), : len(carried)] = carried
+            carried = grown
+        step = (a[0] * g[0]).clamp_min(0).mean(0).detach()
+        carried = carried[:t, :t] + step @ carried[:t, :t]
+    lead, m = clip.image.lead, clip.grid[0] * clip.grid[1]
+    return carried[0, lead : lead + m].cpu()
+
+
+def occlusion(method: Method, batch: Batch, score: Score, cells: int = 8) -> Tensor:
+    """Fall [cells²] of the score when one cell is painted in the mean colour; for towers without named attention."""
+    x = batch.pixels(method.backbone.spec)
+    edges = torch.linspace(0, x.shape[-1], cells + 1).round().int().tolist()
+    with torch.no_grad():
+        base, falls = float(score(method, Batch.of(x))), []
+        for i in range(cells):
+            for j in range(cells):
+                y = x.clone()
+                y[:, :, edges[i] : edges[i + 1], edges[j] : edges[j + 1]] = 0
+                falls.append(base - float(score(method, Batch.of(y))))
+    return torch.tensor(falls)
+
+
+def deletion(method: Method, pixels: Tensor, heat: Tensor, grid: tuple[int, int], score: Score) -> float:
+    """Mean score (area under the curve over SHARES) while the most relevant patches are painted in the mean colour; lower = better map.
+
+    Divided by the score of the whole picture, so that 1 means that deleting changed nothing.
+    """
+    order, values = heat.argsort(descending=True), []
+    with torch.no_grad():
+        for share in SHARES:
+            keep = torch.ones(len(heat))
+            keep[order[: round(share * len(heat))]] = 0
+            mask = F.interpolate(keep.reshape(1, 1, *grid), size=pixels.shape[-2:], mode="nearest")
+            values.append(float(score(method, Batch.of(pixels * mask))))
+    return float(np.trapezoid(values, SHARES) / (SHARES[-1] - SHARES[0]) / max(values[0], 1e-12))
+
+
+def class_score(c: int) -> Score:
+    """Logit of class ``c`` against the mean of the others: what speaks for this class rather than for any."""
+
+    def score(method: Method, batch: Batch) -> Tensor:
+        pred = method(batch, method.bank()).pred
+        pred = pred.flatten(2).amax(-1)[0] if pred.ndim == 4 else pred[0]
+        return pred[c] - (pred.sum() - pred[c]) / max(1, len(pred) - 1)
+
+    return score
+
+
+def probability(c: int) -> Score:
+    def score(method: Method, batch: Batch) -> Tensor:
+        return method.kind.probabilities(method(batch, method.bank()).pred)[0, c]
+
+    return score
+
+
+def random_score(method: Method, batch: Batch, seed: int) -> Score:
+    """Cosine to a random direction: a prompt that means nothing, read by the same tower."""
+    direction = random_like(method.backbone.cached_image(batch).pooled[0].float(), seed)
+    return lambda m, b: F.cosine_similarity(m.image(b).pooled.float(), direction[None])[0]
+
+
+def _map(method: Method, batch: Batch, score: Score) -> tuple[Tensor, tuple[int, int], str]:
+    """(heat [M], grid, how): relevance where attention is named, occlusion elsewhere."""
+    heat = relevance(method, batch, score) if "attention" in method.backbone.offers else None
+    if heat is not None:
+        return heat, method.backbone.grid, "relevance"
+    return occlusion(method, batch, score), (8, 8), "occlusion"
+
+
+def _control(method: Method, batch: Batch, seed: int, how: str) -> Tensor:
+    """The map of a random prompt, made in the same way."""
+    score = random_score(method, batch, seed)
+    return occlusion(method, batch, score) if how == "occlusion" else relevance(method, batch, score)
+
+
+def evidence(subject: Any, image: Any, name: str | int | None = None, *, seed: int = 0) -> Exhibit:
+    """Which patches speak for a class (default: the predicted one), zero-shot and tuned.
+
+    arrays: ``before``, ``after``, ``control`` [h, w] (unscaled relevance; a plot uses one colour scale for the first two), ``picture``
+    [H, W, 3] in 0..1. sanity: deletion score of the tuned map (area under the class probability while its patches are deleted, most
+    relevant first, as a share of the whole picture's; lower is better) beside the mean of random-prompt maps deleted likewise.
+    """
+    method = method_of(subject)
+    if method.task.kind == "dense":
+        raise WrongKind(f"{method.card.name} answers with a map already; show its masks instead.")
+    batch = one_picture(method, image)
+    pixels = batch.pixels(method.backbone.spec)
+    plain = _plain(method)
+    with sandbox(method):
+        with torch.no_grad():
+            c = class_index(method, name, method(batch, method.bank()).pred[0])
+        after, grid, how = _map(method, batch, class_score(c))
+        before = occlusion(plain, batch, class_score(c)) if how == "occlusion" else _map(plain, batch, class_score(c))[0]
+        controls = [_control(method, batch, seed + i, how) for i in range(CONTROLS)]
+        judge = probability(c)
+        ours = deletion(method, pixels, after, grid, judge)
+        null = float(np.mean([deletion(method, pixels, h, grid, judge) for h in controls]))
+    maps = {"before": before, "after": after, "control": controls[0]}
+    return Exhibit(
+        "maps",
+        f"Evidence for '{method.task.classes.names[c]}': zero-shot and {method.card.name}",
+        {k: v.reshape(grid).numpy() for k, v in maps.items()} | {"picture": picture(method, batch)},
+        {},
+        f"Made by {how}. Trust the map only if deleting its patches hurts more than deleting those of a random prompt.",
+        (Sanity("deletion score", ours, null),),
+        {"class": method.task.classes.names[c], "how": how, "seed": seed},
+    )
+
+
+def _plain(method: Method) -> Method:
+    """Zero-shot on the same backbone and task: the empty method."""
+    plain = Method.__new__(Method)
+    torch.nn.Module.__init__(plain)
+    for key in ("backbone", "task", "hyper", "kind"):
+        object.__setattr__(plain, key, getattr(method, key))
+    object.__setattr__(plain, "card", method.card)
+    return plain.eval()
+
+
+def picture(method: Method, batch: Batch) -> np.ndarray:
+    """The picture as the tower sees it, [H, W, 3] in 0..1."""
+    spec = method.backbone.spec
+    x = batch.pixels(spec)[0].cpu().float()
+    x = x * torch.tensor(spec.std)[:, None, None] + torch.tensor(spec.mean)[:, None, None]
+    return x.clamp(0, 1).permute(1, 2, 0).numpy()
