@@ -63,7 +63,8 @@ class MaPLe(Method):
 
     def edits(self, batch: Batch | None = None) -> list[Edit]:
         first, *others = self.vision()
-        return [*self.deep.edits("text"), append(first), *deep("image", others)]
+        start = self.context.frame(self.task.classes).start.shape[1]  # SigLIP's sentences have no start token
+        return [*self.deep.edits("text", start), append(first), *deep("image", others)]
 
     def classes(self, names: ClassSet) -> Bank:
         return Bank(names, F.normalize(self.text(self.context.inputs(names)), dim=-1))

@@ -1,8 +1,9 @@
 """Learned tokens inside a tower: appended to the patches, or put in the place of prompt tokens before deeper blocks.
 
 Added image tokens stand last in the sequence, get no position and pass ``ln_pre`` like the others; deeper ones replace them
-just before a block and never see ``ln_pre``. Text prompts stand right after the start token (slots 1 ... n), so that deep text
-prompts stay in the shared prefix. Vision attention has no order, so "last" equals every other place.
+just before a block and never see ``ln_pre``. Text prompts stand right after the start token (slots 1 ... n; from 0 where a
+tokenizer has none), so that deep text prompts stay in the shared prefix. Vision attention has no order, so "last" equals every
+other place.
 """
 
 import copy
@@ -19,10 +20,10 @@ def append(tokens: Tensor) -> Edit:
     return Edit("image.embed", lambda x: torch.cat([x, tokens.to(x.dtype).expand(len(x), -1, -1)], dim=1))
 
 
-def replace(side: str, block: int, tokens: Tensor) -> Edit:
-    """Replace the prompt slots at the input of ``block`` by ``tokens`` [n, D]: the last n of an image, 1 ... n of a text."""
+def replace(side: str, block: int, tokens: Tensor, start: int = 1) -> Edit:
+    """Replace the prompt slots at the input of ``block`` by ``tokens`` [n, D]: the last n of an image, n from ``start`` of a text."""
     n = tokens.shape[0]
-    slots = (-n, None) if side == "image" else (1, 1 + n)
+    slots = (-n, None) if side == "image" else (start, start + n)
     return Edit(f"{side}.block.{block}.in", lambda x: tokens.to(x.dtype).expand(len(x), -1, -1), slots=slots)
 
 
@@ -39,13 +40,13 @@ class DeepTokens(nn.Module):
     def __iter__(self):
         return iter(self.tokens)
 
-    def edits(self, side: str) -> list[Edit]:
-        return deep(side, list(self.tokens))
+    def edits(self, side: str, start: int = 1) -> list[Edit]:
+        return deep(side, list(self.tokens), start)
 
 
-def deep(side: str, tokens: Sequence[Tensor]) -> list[Edit]:
+def deep(side: str, tokens: Sequence[Tensor], start: int = 1) -> list[Edit]:
     """Replace the slots before block i + 1 by ``tokens[i]`` [n, D]."""
-    return [replace(side, i + 1, t) for i, t in enumerate(tokens)]
+    return [replace(side, i + 1, t, start) for i, t in enumerate(tokens)]
 
 
 class Coupler(nn.Module):
