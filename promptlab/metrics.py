@@ -14,7 +14,19 @@ UNKNOWN = -1
 
 
 def _tensors(*arrays: Any) -> list[Tensor]:
-    return [torch.as_tensor(a).detach().cpu() for a in arrays]
+    tensors = [torch.as_tensor(a).detach().cpu() for a in arrays]
+    # a collapsed run answers nan: it scores like one that answers nothing, and :func:`_not_finite` says how often
+    return [t.nan_to_num(nan=0.0) if t.is_floating_point() else t for t in tensors]
+
+
+def _not_finite(logits: Any) -> dict[str, int]:
+    bad = int((~torch.as_tensor(logits).isfinite()).flatten(1).any(1).sum())
+    return {"not_finite": bad} if bad else {}
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """At least two columns, as torchmetrics wants; the added one never wins."""
+    return scores if scores.shape[1] > 1 else torch.cat([scores, torch.full_like(scores, float(scores.min()) - 1)], 1)
 
 
 def _none(values: Tensor, names: Sequence[str]) -> dict[str, float | None]:
@@ -26,7 +38,8 @@ def accuracy(logits: Any, target: Any) -> float:
     from torchmetrics.functional.classification import multiclass_accuracy
 
     logits, target = _tensors(logits, target)
-    return float(multiclass_accuracy(logits, target, max(2, logits.shape[1]), average="micro"))
+    logits = _wide(logits)
+    return float(multiclass_accuracy(logits, target, logits.shape[1], average="micro"))
 
 
 def confusion(logits: Any, target: Any) -> Tensor:
@@ -57,7 +70,9 @@ def ece(probabilities: Any, target: Any, bins: int = 15) -> float:
     from torchmetrics.functional.classification import multiclass_calibration_error
 
     probabilities, target = _tensors(probabilities, target)
-    return float(multiclass_calibration_error(probabilities.float(), target, max(2, probabilities.shape[1]), bins))
+    if probabilities.shape[1] == 1:  # one class is always right and always sure
+        return 0.0
+    return float(multiclass_calibration_error(probabilities.float(), target, probabilities.shape[1], bins))
 
 
 def average_precision(scores: Any, target: Any) -> Tensor:
@@ -69,8 +84,9 @@ def average_precision(scores: Any, target: Any) -> Tensor:
     for c in range(scores.shape[1]):
         known = target[:, c] != UNKNOWN
         if (target[:, c] == 1).any():
-            # as probabilities, so that torchmetrics does not apply a sigmoid to some columns only
-            out[c] = binary_average_precision(scores[known, c].float().sigmoid(), target[known, c].long())
+            # ranks instead of scores: torchmetrics would put logits through a sigmoid, which is 1 for all large ones
+            rank = scores[known, c].unique(return_inverse=True)[1].double()
+            out[c] = binary_average_precision(rank / len(rank), target[known, c].long())
     return out
 
 
@@ -124,6 +140,7 @@ def harmonic(base: float, new: float) -> float:
 
 def single(logits: Any, target: Any, names: Sequence[str]) -> dict[str, Any]:
     """Everything for one class a picture: logits [B, C], target [B]."""
+    bad = _not_finite(logits)
     logits, target = _tensors(logits, target)
     return {
         "accuracy": accuracy(logits, target),
@@ -131,21 +148,24 @@ def single(logits: Any, target: Any, names: Sequence[str]) -> dict[str, Any]:
         "ece": ece(logits.float().softmax(-1), target),
         "per_class": _none(per_class(logits, target), names),
         "confusion": confusion(logits, target).tolist(),
+        **bad,
     }
 
 
 def multi(logits: Any, target: Any, names: Sequence[str]) -> dict[str, Any]:
     """Everything for any number of classes a picture: logits [B, C], target [B, C] in {1, 0, -1}."""
+    bad = _not_finite(logits)
     logits, target = _tensors(logits, target)
     each = average_precision(logits, target)
     ranked = ranked_precision(logits, target)
     return {"map": float(each.nanmean()), "map_ranked": float(ranked.nanmean()), **threshold_scores(logits > 0, target),
-            "f1_at_3": f1_at(logits, target), "per_class": _none(each, names)}
+            "f1_at_3": f1_at(logits, target), "per_class": _none(each, names), **bad}
 
 
 def dense(logits: Any, target: Any, names: Sequence[str]) -> dict[str, Any]:
     """Everything for one class a pixel: logits [B, C, H, W], target [B, H, W]."""
+    bad = _not_finite(logits)
     logits, target = _tensors(logits, target)
     each, judged = iou(logits, target), target != UNKNOWN
     right = (logits.argmax(1) == target)[judged].float().mean()
-    return {"miou": float(each.nanmean()), "pixel_accuracy": float(right), "per_class": _none(each, names)}
+    return {"miou": float(each.nanmean()), "pixel_accuracy": float(right), "per_class": _none(each, names), **bad}
