@@ -44,7 +44,8 @@ def uncamel(name: str) -> str:
 @dataclass(frozen=True)
 class Entry:
     """``key``: our name; ``folder``, ``split``, ``images``: the published layout; ``tidy``: raw class name → name in prompts
-    (names that are tidy already stay as they are); ``ignored``: class folders that are left out."""
+    (names that are tidy already stay as they are); ``ignored``: class folders that are left out; ``foldered``: the pictures
+    lie in class folders, so that they can be opened without the split file."""
 
     key: str
     title: str
@@ -57,6 +58,7 @@ class Entry:
     tidy: Callable[[str], str] = same
     ignored: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
+    foldered: bool = False
 
     def class_set(self, names: Sequence[str]) -> ClassSet:
         """Tidy names with the data set's templates, the hand-written one first."""
@@ -66,20 +68,22 @@ class Entry:
 ENTRIES = (
     Entry("imagenet", "ImageNet", "imagenet", "", "images", 1000, more=ENSEMBLE7),
     Entry("caltech101", "Caltech101", "caltech-101", "split_zhou_Caltech101.json", "101_ObjectCategories", 100,
-          tidy=lambda n: CALTECH.get(n, n), ignored=("BACKGROUND_Google", "Faces_easy")),
+          tidy=lambda n: CALTECH.get(n, n), ignored=("BACKGROUND_Google", "Faces_easy"), foldered=True),
     Entry("oxford_pets", "OxfordPets", "oxford_pets", "split_zhou_OxfordPets.json", "images", 37,
           "a photo of a {}, a type of pet.", "pet", str.lower),
     Entry("stanford_cars", "StanfordCars", "stanford_cars", "split_zhou_StanfordCars.json", "", 196, topic="car", tidy=year_first),
     Entry("oxford_flowers", "Flowers102", "oxford_flowers", "split_zhou_OxfordFlowers.json", "jpg", 102,
           "a photo of a {}, a type of flower.", "flower"),
-    Entry("food101", "Food101", "food-101", "split_zhou_Food101.json", "images", 101, "a photo of {}, a type of food.", "food"),
+    Entry("food101", "Food101", "food-101", "split_zhou_Food101.json", "images", 101, "a photo of {}, a type of food.", "food",
+          foldered=True),
     Entry("fgvc_aircraft", "FGVCAircraft", "fgvc_aircraft", "", "images", 100, "a photo of a {}, a type of aircraft.", "aircraft"),
     Entry("sun397", "SUN397", "sun397", "split_zhou_SUN397.json", "SUN397", 397, topic="scene", tidy=place_first),
-    Entry("dtd", "DescribableTextures", "dtd", "split_zhou_DescribableTextures.json", "images", 47, "{} texture.", "texture"),
+    Entry("dtd", "DescribableTextures", "dtd", "split_zhou_DescribableTextures.json", "images", 47, "{} texture.", "texture",
+          foldered=True),
     Entry("eurosat", "EuroSAT", "eurosat", "split_zhou_EuroSAT.json", "2750", 10, "a centered satellite photo of {}.", "land use",
-          lambda n: EUROSAT.get(n, n)),
+          lambda n: EUROSAT.get(n, n), foldered=True),
     Entry("ucf101", "UCF101", "ucf101", "split_zhou_UCF101.json", "UCF-101-midframes", 101,
-          "a photo of a person doing {}.", "action", uncamel),
+          "a photo of a person doing {}.", "action", uncamel, foldered=True),
 )
 
 

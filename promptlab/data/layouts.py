@@ -33,6 +33,23 @@ def find(path: Path) -> Opener | None:
     return None
 
 
+def unsplit(path: Path) -> Path | None:
+    """The class folders of a catalogued data set that came without its split file; an error where only that file has the labels."""
+    entry = catalogue.by_name(path.name)
+    root = path / (entry.images or "cars_train") if entry and entry.split else None
+    if root is None or not root.is_dir():
+        return None
+    if not entry.foldered:
+        raise BadData(f"{path.name} needs its labels from {entry.split} (see DATASETS.md of CoOp); put that file into the folder.")
+    return root
+
+
+def ignored(name: str) -> tuple[str, ...]:
+    """Class folders of a known data set that nobody uses."""
+    entry = catalogue.by_name(name)
+    return entry.ignored if entry else ()
+
+
 def dress(name: str, names: tuple[str, ...]) -> ClassSet:
     """The class set of a plain folder; one that is called like a known data set gets its templates and tidy names."""
     entry = catalogue.by_name(name)

@@ -47,7 +47,7 @@ def _directory(path: Path, name: str, keep: Any = None) -> DataSet:
     if inside:
         names = ", ".join(p.name for p in inside)
         raise BadData(f"{name} holds {len(inside)} data sets ({names}); name one of them, as in {name}/{inside[0].name}.")
-    return _tree(path, name, keep)
+    return _tree(layouts.unsplit(path) or path, name, keep)
 
 
 def folder(path: str | Path) -> DataSet:
@@ -136,8 +136,9 @@ def _tree(path: Path, name: str, keep: Any = None) -> DataSet:
     report, where = Report(), list(parts.items()) if split else [(path, "train")]
     report.problems += [f"{f.name}: not inside a class folder; it is not used." for f in sorted(loose)]
     report.left_out += [f.name for f in sorted(loose)]
-    found = [(_name(c), part, f, f.relative_to(path).as_posix()) for root, part in where for c in _folders(root) for f in _files(c)]
-    names = sorted({_name(c) for root, _ in where for c in _folders(root)})
+    folders = [(c, part) for root, part in where for c in _folders(root) if c.name not in layouts.ignored(name)]
+    found = [(_name(c), part, f, f.relative_to(path).as_posix()) for c, part in folders for f in _files(c)]
+    names = sorted({_name(c) for c, _ in folders})
     if not names:
         raise BadData(f"{name} holds no class folders; put the pictures of each class in a folder named like the class.")
     _refuse_alike(names)

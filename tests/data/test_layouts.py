@@ -110,6 +110,23 @@ def test_a_split_file_without_pictures_folder_finds_them_elsewhere(tmp_path):
     assert open_data(path).counts["train"] == 15
 
 
+def test_class_folders_without_a_split_file_are_parted_by_the_protocol(tmp_path):
+    path = caltech(tmp_path)
+    (path / CALTECH[1]).unlink()
+    for name in ("BACKGROUND_Google", "Faces_easy"):
+        write(path / CALTECH[2] / name / "a.jpg", encoded(picture(5)))
+    write(path / "Annotations" / "Faces" / "a.mat", b"x")
+    data = open_data(path)
+    assert data.classes.names == ("face", "leopard", "accordion") and data.test is None and data.counts == {"train": 30}
+
+
+def test_labels_that_only_the_split_file_has_are_asked_for(tmp_path):
+    write(tmp_path / "oxford_pets" / "images" / "Abyssinian_1.jpg", encoded(picture()))
+    write(tmp_path / "oxford_pets" / "annotations" / "list.txt", b"x")
+    with pytest.raises(BadData, match="oxford_pets needs its labels from split_zhou_OxfordPets.json"):
+        open_data(tmp_path / "oxford_pets")
+
+
 def test_aircraft_has_its_own_lists(tmp_path):
     names = ["707-320", "A340-300", "Cessna 172"]
     write(tmp_path / "fgvc_aircraft" / "variants.txt", "\n".join(names).encode())
