@@ -180,7 +180,8 @@ def export(trainer: Trainer, path: Path) -> None:
 
 
 def pretrain(out: Path, *, minutes: float | None = None, steps: int | None = None, device: str = "auto", resume: bool = True,
-             seed: int = 0, every: int = 50, save_minutes: float = 3.0, look_minutes: float = 10.0, settings: Settings | None = None) -> Iterator[Event]:
+             seed: int = 0, every: int = 50, save_minutes: float = 3.0, look_minutes: float = 10.0, look_at_end: bool = True,
+             settings: Settings | None = None) -> Iterator[Event]:
     """Train for `minutes` of training time (the schedule follows the clock) or exactly `steps` (the schedule follows the step, and the
     same seed gives the same numbers). Yields events: {"kind": "step" | "zero_shot" | "saved", ...}; weights go to out/pocket.safetensors."""
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -202,7 +203,7 @@ def pretrain(out: Path, *, minutes: float | None = None, steps: int | None = Non
             trainer.save(out)
             export(trainer, out / "pocket.safetensors")
             yield {"kind": "saved", "path": str(out / "pocket.safetensors"), "step": state.step}
-        if state.seconds - looked > 60 * look_minutes or share() >= 1:
+        if state.seconds - looked > 60 * look_minutes or (look_at_end and share() >= 1):
             looked = state.seconds
             yield {"kind": "zero_shot", "step": state.step, **quick_zero_shot(trainer.averaged(), trainer.words(), trainer.atlas)}
 
