@@ -12,8 +12,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    **{name: "promptlab.api" for name in
-       ("arrays", "compare", "create", "dataset", "evaluate", "fit", "folder", "load", "methods", "open", "open_data", "stream", "wrap", "zip")},
+    **dict.fromkeys(("arrays", "compare", "create", "dataset", "evaluate", "fit", "folder", "load", "methods", "open", "open_data",
+                     "stream", "wrap", "zip"), "promptlab.api"),
     "PromptlabError": "promptlab.errors",
     "Run": "promptlab.runs", "RunStore": "promptlab.runs",
     "Method": "promptlab.method", "Bank": "promptlab.method", "Out": "promptlab.method",

@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -79,5 +78,12 @@ def run_html(run: Any) -> str:
     return table_html(("test set", "score", "metric", "pictures", "time"), rows, caption)
 
 
-def is_path(value: Any) -> bool:
-    return isinstance(value, str | Path)
+class Table(list):
+    """Rows of plain data that show themselves in a notebook."""
+
+    def to_frame(self) -> Any:
+        return frame(self)
+
+    def _repr_html_(self) -> str:
+        columns = list(self[0]) if self else []
+        return table_html(columns, [["" if row[c] is None else row[c] for c in columns] for row in self])

@@ -32,7 +32,8 @@ def drive(request: Request, store: RunStore, ctx: FitContext | None = None, *, r
         return found
     ctx = request.context(ctx or FitContext())
     method = build(request.cls, request.clip, request.episode.task, asdict(request.hyper))
-    run = Run({**request.meta(method), "started": datetime.now(timezone.utc).isoformat()}, method=method, clip=request.clip, cls=request.cls)
+    meta = {**request.meta(method), "started": datetime.now(timezone.utc).isoformat()}
+    run = Run(meta, method=method, clip=request.clip, cls=request.cls)
     ctx.checkpoint = Checkpoint(store.root / run.id / "checkpoint")
     if refit:
         ctx.checkpoint.clear()
@@ -60,7 +61,8 @@ def _fit(request: Request, run: Run, store: RunStore, ctx: FitContext) -> Iterat
     cut_after_last_epoch(path) if resumed else path.unlink(missing_ok=True)
     status, why, start = "failed", "", time.perf_counter()
     try:
-        with open(path, "a", encoding="utf-8") as log, cost(request.clip.device) as spent, closing(method.fit(request.episode, ctx)) as events:
+        with (open(path, "a", encoding="utf-8") as log, cost(request.clip.device) as spent,
+              closing(method.fit(request.episode, ctx)) as events):
             if resumed:
                 yield _logged(Note("resumed from the last finished epoch."), log)
             for event in events:
@@ -76,8 +78,8 @@ def _fit(request: Request, run: Run, store: RunStore, ctx: FitContext) -> Iterat
         raise
     finally:
         method.eval()
-        run.meta.update(status=status, why=why, hyper=asdict(method.hyper), trainable=method.trainable(), seconds=time.perf_counter() - start,
-                        peak_mb=spent.peak_mb, learnable=[n for n, _ in method.named_parameters()])
+        run.meta.update(status=status, why=why, hyper=asdict(method.hyper), trainable=method.trainable(), peak_mb=spent.peak_mb,
+                        seconds=time.perf_counter() - start, learnable=[n for n, _ in method.named_parameters()])
         store.write(run)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import platform
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +22,7 @@ from promptlab.method import Method
 
 @dataclass(frozen=True)
 class Request:
-    """``hyper`` is checked and complete; ``tests`` are judged after the fit. ``data``: how the user named the data."""
+    """``hyper`` is checked and complete; ``tests`` are judged after the fit."""
 
     cls: type[Method]
     clip: Any
@@ -40,7 +41,8 @@ class Request:
             "method": self.cls.card.id,
             "source": registry.source_hash(self.cls),
             "hyper": dataclasses.asdict(self.hyper),
-            "task": {"name": e.task.name, "kind": e.task.kind, "classes": dataclasses.asdict(e.task.classes), "shots": e.shots, "seed": e.seed},
+            "task": {"name": e.task.name, "kind": e.task.kind, "classes": dataclasses.asdict(e.task.classes),
+                     "shots": e.shots, "seed": e.seed},
             "splits": {part: self._digest(getattr(e, part)) for part in ("support", "val", "pool")},
             "tests": {t.name: [self._digest(t.split), list(t.task.classes.names)] for t in self.tests},
             "protocol": self.protocol,
@@ -61,12 +63,10 @@ class Request:
                 "reports": {}, "seconds_limit": self.seconds, "seconds": None, "peak_mb": None}
 
     def context(self, ctx: FitContext) -> FitContext:
-        """``ctx`` with the request's own settings."""
-        ctx.keep = self.keep
-        ctx.seconds = self.seconds if self.seconds is not None else ctx.seconds
-        if self.keep == "best" and not ctx.val_every:
-            ctx.val_every = 1
-        return ctx
+        """A fresh context with the request's own settings; the stop event stays the caller's."""
+        seconds = self.seconds if self.seconds is not None else ctx.seconds
+        every = 1 if self.keep == "best" and not ctx.val_every else ctx.val_every
+        return dataclasses.replace(ctx, keep=self.keep, seconds=seconds, val_every=every, stages=0, began=time.perf_counter())
 
     def _digest(self, split: Split | None) -> str | None:
         if split is None:

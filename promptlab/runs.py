@@ -154,7 +154,7 @@ class RunStore:
 
     def open(self, id: str, clip: Any = None, *, method: type[Method] | None = None) -> Run:
         """The run of an id or of its unambiguous beginning; ``clip``: the backbone to answer with."""
-        found = [p for p in self.root.glob(f"{id}*/run.json")] if id.isalnum() else []
+        found = list(self.root.glob(f"{id}*/run.json")) if id.isalnum() else []
         if len(found) != 1:
             what = f"{len(found)} runs begin with" if found else "there is no run"
             raise BadData(f"{what} '{id}' in {self.root}; RunStore.find() lists them.")

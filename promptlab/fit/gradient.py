@@ -52,7 +52,7 @@ def _epochs(loop: "_Loop") -> Iterator[Event]:
             start = time.perf_counter()
             terms = loop.step(batch, epoch)
             if terms is None:
-                yield Note(f"the loss or its gradient is not finite at step {loop.done + 1}; the last finite state is kept, try a lower lr.")
+                yield Note(f"step {loop.done + 1}: the loss or its gradient is not finite; the last finite state is kept, try a lower lr.")
                 return "collapsed"
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value / count
@@ -71,7 +71,7 @@ class _Loop:
             raise BadData(f"{method.card.id} learns from labelled pictures and '{episode.task.name}' has none; give it shots.")
         self.method, self.episode, self.ctx, self.combine = method, episode, ctx, combine
         self.terms = terms or method.loss
-        groups = [p for p in (method.parameters() if params is None else params)]
+        groups = list(method.parameters() if params is None else params)
         self.params = [p for g in groups for p in (g["params"] if isinstance(g, Mapping) else [g])]
         self.plan = Plan.of(method.hyper, len(episode.support))
         self.opt = optimiser(method.hyper, groups) if self.params else None

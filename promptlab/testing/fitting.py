@@ -27,7 +27,7 @@ def every_learnable_gets_a_gradient(s: Subject) -> None:
 
 
 def overfits(s: Subject) -> None:
-    """On four classes with two shots each, at one of a few learning rates, the loss falls clearly and a supervised method knows its shots."""
+    """On 4 classes with 2 shots each, at one of a few learning rates, the loss falls clearly and a supervised method knows its shots."""
     problems = []
     for lr in RATES:
         problem = _overfit(s, lr)
