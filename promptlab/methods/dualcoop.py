@@ -41,6 +41,8 @@ class Hyper(Train):
     clip_neg: float = knob(0.05, 0.0, 1.0, help="absent labels with a probability below this cost nothing")
     eps: float = knob(1e-6, 0.0, 0.1, help="smallest probability inside the logarithm")
     loss_w: float = knob(0.03, 0.0, 1000.0, help="weight of the summed loss")
+    residual: bool = knob(True, help="ViT: keep the residual of the last attention in the positions' features")
+    mlp: bool = knob(True, help="ViT: keep the MLP of the last block")
     size: int | None = knob(None, 16, 4096, help="side of the pictures in px; None = the backbone's own")
     augment: str = knob("none", choices=("none", "crop"), help="train-time transform")
 
@@ -53,7 +55,9 @@ class DualCoOp(Method):
         trains="two contexts", needs=("text", "tokens"), params_b16_k100=16_384,
         exposes=(Expose("positive.ctx", as_="words"), Expose("negative.ctx", as_="words"), Expose("weights", as_="mask"),
                  Expose("cosine_pos", as_="mask"), Expose("cosine_neg", as_="mask")),
-        presets={"zero-shot-classes": {"n_ctx_pos": 64, "n_ctx_neg": 64, "loss_w": 0.01},
+        presets={"demo": {"class_specific": True, "ctx_init_pos": "a photo of a", "ctx_init_neg": "a photo without a", "residual": False,
+                          "optimiser": "adam", "weight_decay": 0.0, "lr": 5e-3, "schedule": "step-cosine", "steps": 200},
+                 "zero-shot-classes": {"n_ctx_pos": 64, "n_ctx_neg": 64, "loss_w": 0.01},
                  "paper-partial": {"class_specific": True, "size": 448}},
         claims=(Claim("coco, 50 % of the labels", None, "RN101 at 448 px", "map", 82.5, "Tables 2-4, from memory"),
                 Claim("voc2007, 50 % of the labels", None, "RN101 at 448 px", "map", 93.6, "Tables 2-4, from memory")),
@@ -78,7 +82,7 @@ class DualCoOp(Method):
 
     def positions(self, batch: Batch) -> tuple[Tensor, tuple[int, int]]:
         """Frozen features [B, 1 + h·w, E], the mean (or class) token first, not normalised; and the grid."""
-        enc = frozen_dense(self.backbone, batch, pos_embed=True)
+        enc = frozen_dense(self.backbone, batch, residual=self.hyper.residual, mlp=self.hyper.mlp, pos_embed=True)
         return torch.cat([enc.pooled[:, None], enc.tokens], 1).float(), enc.grid
 
     def similarity(self, batch: Batch, bank: Bank) -> tuple[Tensor, tuple[int, int]]:

@@ -63,7 +63,7 @@ class MaskCLIP(Method):
         difference="the last attention passes each position's own value on, so every position can be compared with the names",
         needs=("tokens",), params_b16_k100=0,
         exposes=(Expose("cosine", as_="mask"),),
-        presets={"paper-refined": {"pd": 0.5, "ks": 1.0}},
+        presets={"demo": {"templates": "dataset-all", "residual": False, "mlp": False}, "paper-refined": {"pd": 0.5, "ks": 1.0}},
         claims=(Claim("voc20", None, "ViT-B-16", "miou", 49.5, "README"), Claim("context59", None, "ViT-B-16", "miou", 21.7, "README"),
                 Claim("coco-stuff", None, "ViT-B-16", "miou", 12.5, "README")),
         departs=("activation, layer-norm epsilon and pixel statistics are the backbone's own (the public ViT configuration takes exact "
