@@ -65,23 +65,27 @@ class Layout:
 
 
 def pack(lengths: list[int], capacity: int) -> list[list[int]]:
-    """Rows put into bins of at most ``capacity`` tokens, longest first into the first bin with room."""
+    """Rows put into bins of at most ``capacity`` tokens, longest first into the first bin with room; rows of equal length go together."""
     bins: list[list[int]] = []
     room: list[int] = []
-    for r in sorted(range(len(lengths)), key=lambda r: -lengths[r]):
-        i = next((i for i, left in enumerate(room) if left >= lengths[r]), len(bins))
-        if i == len(bins):
-            bins.append([])
-            room.append(capacity)
-        bins[i].append(r)
-        room[i] -= lengths[r]
+    for length in sorted(set(lengths), reverse=True):
+        rows = [r for r, n in enumerate(lengths) if n == length]
+        i = 0
+        while rows:
+            if i == len(bins):
+                bins.append([])
+                room.append(capacity)
+            fit = room[i] // length
+            bins[i] += rows[:fit]
+            room[i] -= length * min(fit, len(rows))
+            rows, i = rows[fit:], i + 1
     return bins
 
 
 def best_pack(lengths: list[int]) -> tuple[list[list[int]], int]:
-    """The packing with the fewest slots among a few capacities near 32."""
-    low = max(max(lengths), min(32, sum(lengths)))
-    tried = [(len(b) * c, c, b) for c in range(low, low + 13, 2) for b in [pack(lengths, c)]]
+    """The packing with the fewest slots among capacities around 32 (larger bins compute more of the masked part of attention)."""
+    low = max(max(lengths), min(24, sum(lengths)))
+    tried = ((len(bins) * c, c, bins) for c in range(low, low + 24) for bins in [pack(lengths, c)])
     _, capacity, bins = min(tried, key=lambda t: t[:2])
     return bins, capacity
 
