@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -52,9 +53,7 @@ class WorldPictures:
     def pixels(self, rows: Sequence[int], spec: PixelSpec, view: View = View()) -> Tensor:
         """Normalised float32 pixels [B, 3, size, size]; the plain view is drawn at that size, as in pretraining."""
         if view.index == 0:
-            stack = torch.stack(self.draw(rows, spec.size)).float().div_(255)
-            mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (spec.mean, spec.std))
-            return (stack - mean) / std
+            return to_pixels([_array(drawn) for drawn in self.draw(rows, spec.size)], spec)
         drawn = self.draw(rows, max(spec.size, min(2 * spec.size, CROP_SIDE)))
         jobs = list(zip(rows, drawn, strict=True))
         return to_pixels(parallel(lambda job: render(_image(job[1]), spec, view, job[0]), jobs), spec)
@@ -77,5 +76,9 @@ def _split(task: Any, part: str) -> Split:
     return Split(source, tuple(range(n)), torch.cat(labels).long())
 
 
+def _array(pixels: Tensor) -> np.ndarray:
+    return pixels.permute(1, 2, 0).numpy()
+
+
 def _image(pixels: Tensor) -> Image.Image:
-    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    return Image.fromarray(np.ascontiguousarray(_array(pixels)))
