@@ -20,7 +20,7 @@ _HOME = {
     "Card": "promptlab.card", "Train": "promptlab.card", "knob": "promptlab.card", "Edit": "promptlab.backbones.points",
 }
 _MODULES = ("world", "inspect", "plots", "testing")
-__all__ = [*_HOME, *_MODULES]
+__all__ = [name for names in (_HOME, _MODULES) for name in names]
 
 
 class _Package(ModuleType):

@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -183,7 +184,8 @@ def pretrain(out: Path, *, minutes: float | None = None, steps: int | None = Non
              seed: int = 0, every: int = 50, save_minutes: float = 3.0, look_minutes: float = 10.0, look_at_end: bool = True,
              settings: Settings | None = None) -> Iterator[Event]:
     """Train for `minutes` of training time (the schedule follows the clock) or exactly `steps` (the schedule follows the step, and the
-    same seed gives the same numbers). Yields events: {"kind": "step" | "zero_shot" | "saved", ...}; weights go to out/pocket.safetensors."""
+    same seed gives the same numbers). Yields events: {"kind": "step" | "zero_shot" | "saved", ...}; weights go to
+    out/pocket.safetensors."""
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     trainer = Trainer(settings or Settings(seed=seed), torch.device(kind), load_atlas())
     if resume and (out / "checkpoint.safetensors").is_file():
@@ -220,7 +222,8 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     for event in pretrain(args.out, minutes=args.minutes, steps=args.steps, device=args.device, seed=args.seed):
-        print(json.dumps(event), flush=True)
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

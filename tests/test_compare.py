@@ -16,7 +16,8 @@ def made(scores, key="coop", seed=1, status="done", classes=4, pictures=100):
     protocol = {"headline": "accuracy", "kind": "single", "classes": classes, "pictures": pictures}
     reports = {n: {"metrics": {"accuracy": v, "ece": 0.1}, "seconds": 1.0, "protocol": protocol} for n, v in scores.items()}
     return Run({"id": f"{key}{seed}", "method": key, "seed": seed, "status": status, "hyper": {"seed": seed}, "reports": reports,
-                "trainable": 10, "seconds": 2.0, "peak_mb": 3.0, "task": {"name": "t"}, "protocol": "base_to_new", "backbone": {"name": "b"}})
+                "trainable": 10, "seconds": 2.0, "peak_mb": 3.0, "task": {"name": "t"}, "protocol": "base_to_new",
+                "backbone": {"name": "b"}})
 
 
 def test_methods_are_fitted_once_a_seed(tmp_path):

@@ -43,7 +43,8 @@ def test_tokens_have_clips_shape_and_the_end_is_the_largest():
     tokens = TOKENS(["a fox", "word " * 100])
     assert tokens.shape == (2, 77) and tokens[0, 0] == TOKENS.sot_token_id
     assert tokens.argmax(1).tolist() == [len(TOKENS.encode("a fox")) + 1, 76] and tokens.max() == TOKENS.eot_token_id
-    assert torch.equal(TOKENS.short(["a fox", "an owl at night."]), TOKENS(["a fox", "an owl at night."])[:, :TOKENS.short(["an owl at night."]).shape[1]])
+    both, longest = ["a fox", "an owl at night."], TOKENS.short(["an owl at night."]).shape[1]
+    assert torch.equal(TOKENS.short(both), TOKENS(both)[:, :longest])
 
 
 def test_short_text_has_the_features_of_the_padded_text():
@@ -90,5 +91,6 @@ def test_zero_shot_functions_have_the_right_shapes():
     assert normalise(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)).max() == 2.0
     for kind, name in (("single", "animals"), ("multi", "scenes"), ("dense", "scenes-masks")):
         names = ["fox", "owl", "key", "rose"]
-        task = WorldTask(name, "photo", kind, (["background"] if kind == "dense" else []) + names, ["a {}."], {"train": 1, "val": 1, "test": 2})
+        classes = (["background"] if kind == "dense" else []) + names
+        task = WorldTask(name, "photo", kind, classes, ["a {}."], {"train": 1, "val": 1, "test": 2})
         assert all(0 <= v <= 100 for v in task_zero_shot(model, encode, task).values())

@@ -114,4 +114,5 @@ class Tpt(Method):
             with torch.no_grad():
                 self.context.ctx.copy_(start)
             self.context.ctx.requires_grad_(needs)
-        return Out(pred, {"entropies": seen.entropies, "kept": seen.kept, "before": seen.logits[0].softmax(-1), "after": pred[0].softmax(-1)})
+        before, after = seen.logits[0].softmax(-1), pred[0].softmax(-1)
+        return Out(pred, {"entropies": seen.entropies, "kept": seen.kept, "before": before, "after": after})

@@ -5,9 +5,8 @@ Source: Radford et al. 2021, arXiv:2103.00020 (section 3.1.4, prompt ensembling)
 """
 
 from collections.abc import Iterator
-from typing import Any
-
 from dataclasses import dataclass
+from typing import Any
 
 from promptlab.card import Card, Train, knob
 from promptlab.data.classes import ClassSet

@@ -6,5 +6,20 @@ from promptlab.world.render import scene
 from promptlab.world.scene import COLOURS, PATTERNS, SEEN_STYLES, STYLES, UNSEEN_STYLES, Plan, Scene
 from promptlab.world.tasks import TASKS, WorldTask, task_spec
 
-__all__ = ["Atlas", "COLOURS", "PATTERNS", "Plan", "SEEN_STYLES", "STYLES", "STYLE_PHRASES", "Scene", "TASKS", "TEMPLATES",
-           "UNSEEN_STYLES", "WorldTask", "load_atlas", "scene", "task_spec"]
+__all__ = [
+           "COLOURS",
+           "PATTERNS",
+           "SEEN_STYLES",
+           "STYLES",
+           "STYLE_PHRASES",
+           "TASKS",
+           "TEMPLATES",
+           "UNSEEN_STYLES",
+           "Atlas",
+           "Plan",
+           "Scene",
+           "WorldTask",
+           "load_atlas",
+           "scene",
+           "task_spec",
+]

@@ -17,8 +17,8 @@ CELL, COLUMNS = 64, 26
 SKIP_GROUPS = {"Component", "Symbols", "Flags"}
 SKIP_SUBGROUPS = {"family", "person-symbol", "time", "heart", "hotel", "emotion", "person-activity", "place-religious"}
 RENAME = {"pool 8 ball": "billiard ball", "dna": "dna helix", "globe showing americas": "globe", "tennis": "tennis racket",
-          "magnifying glass tilted left": "magnifying glass", "speaker high volume": "loudspeaker", "vertical traffic light": "traffic light",
-          "locked": "padlock", "steaming bowl": "noodle soup", "flag in hole": "golf flag", "performing arts": "theater masks",
+          "magnifying glass tilted left": "magnifying glass", "speaker high volume": "loudspeaker",
+          "vertical traffic light": "traffic light", "locked": "padlock", "steaming bowl": "noodle soup", "flag in hole": "golf flag", "performing arts": "theater masks",
           "bullseye": "dart board", "horse racing": "race horse", "cooking": "fried egg in a pan"}
 KEEP_ANYWAY = {
     "red heart", "broken heart", "heart with arrow", "heart with ribbon", "love letter", "kiss mark", "collision", "dashing away",
@@ -39,7 +39,8 @@ DROP = re.compile(
     r"|deaf person|merperson|supervillain|pregnant|breast|receipt|identification|placard|smoking|tray$", re.I)
 
 # Names that are obscure, too close to another sprite, or whose drawing says little.
-OBSCURE = set("""grinning face with big eyes|grinning face with smiling eyes|beaming face with smiling eyes|slightly smiling face|smiling face
+OBSCURE = set("""grinning face with big eyes|grinning face with smiling eyes|beaming face with smiling eyes|slightly smiling face
+smiling face
 kissing face with smiling eyes|slightly frowning face|frowning face with open mouth|hushed face|anguished face|confounded face|weary face
 anxious face with sweat|disappointed face|downcast face with sweat|face without mouth|dotted line face|shaking face|smirking face
 relieved face|pensive face|face with diagonal mouth|smiling face with tear|face with hand over mouth|grinning cat with smiling eyes
@@ -48,7 +49,8 @@ raised back of hand|hand with fingers splayed|pinched fingers|pinching hand|love
 palms up together|middle finger|biting lip|ear with hearing aid|mechanical leg|eye|child|person|older person|person blond hair|person beard
 person wearing turban|person with skullcap|person in tuxedo|mage|troll|genie|person swimming|person bouncing ball|people wrestling
 person playing handball|person mountain biking|person in lotus position|guide dog|ox|ewe|rat|horse face|two-hump camel|pig nose|dodo
-front-facing baby chick|wing|hatching chick|cockroach|fly|rosette|blossom|hyacinth|white flower|deciduous tree|shamrock|leaf fluttering in wind
+front-facing baby chick|wing|hatching chick|cockroach|fly|rosette|blossom|hyacinth|white flower|deciduous tree|shamrock
+leaf fluttering in wind
 empty nest|sheaf of rice|olive|ginger root|stuffed flatbread|tamale|falafel|cut of meat|shallow pan of food|oden|fish cake with swirl
 rice cracker|curry rice|custard|clinking beer mugs|clinking glasses|mate|pouring liquid|beverage box|sake|fork and knife|chestnut|butter
 globe with meridians|map of japan|national park|desert|building construction|classical building|houses|house with garden|derelict house
@@ -66,9 +68,11 @@ tear-off calendar|clipboard|round pushpin|linked paperclips|card file box|file c
 clamp|white cane|link|hook|pick|petri dish|satellite antenna|drop of blood|adhesive bandage|crutch|elevator|mirror|lotion bottle
 safety pin|plunger|funeral urn|nazar amulet|hamsa|coffin|cigarette|microbe|dashing away|sweat droplets|zzz|money with wings|dollar banknote
 snake eyes|oil drum|kick scooter|seat|tent|bridge at night|hot springs|milky way|postal horn|soap|roll of paper|bubbles|hair|selfie
-playing cards|cricket game|sled|skis|nail polish|red paper lantern|japanese dolls|carp streamer|red envelope|admission tickets|framed picture
+playing cards|cricket game|sled|skis|nail polish|red paper lantern|japanese dolls|carp streamer|red envelope|admission tickets
+framed picture
 telephone receiver|razor|sponge|basket|jar|amphora|spoon|ice|mouth|leg|foot|lungs|ring buoy|anchor|person with veil|woman with headscarf
-guard|superhero|elf|prince|person fencing|person cartwheeling|person rowing boat|person juggling|see-no-evil monkey|speak-no-evil monkey""".replace("\n", "|").split("|"))
+guard|superhero|elf|prince|person fencing|person cartwheeling|person rowing boat|person juggling|see-no-evil monkey
+speak-no-evil monkey""".replace("\n", "|").split("|"))
 
 
 def rows(table: Path):

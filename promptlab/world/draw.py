@@ -45,7 +45,7 @@ def _ground(plan: Plan, side: int, noise: Tensor) -> Tensor:
     turn = (u[:, ANGLE] * math.pi)[:, None, None]
     across = torch.cos(turn) * x + torch.sin(turn) * y
     along = torch.cos(turn) * y - torch.sin(turn) * x
-    rate = ((5.0 + 6.0 * u[:, FREQUENCY]))[:, None, None]
+    rate = (5.0 + 6.0 * u[:, FREQUENCY])[:, None, None]
     shift = (2 * math.pi * u[:, PHASE])[:, None, None]
     wave_a, wave_b = torch.sin(rate * across + shift), torch.sin(rate * along + shift)
     share = {
@@ -100,7 +100,8 @@ def _sprites(plan: Plan, k: int, who: Tensor, atlas: Atlas, side: int, spot: tup
     art = atlas.art.to(u.device)[plan.objects[who, k]].float() / 255
     if side * 0.7 < art.shape[-1]:  # shrunk: average first, or thin lines alias
         small = F.avg_pool2d(art, 2)
-        art = small if side <= 40 else torch.where((size < 0.62)[:, None, None, None], F.interpolate(small, scale_factor=2, mode="nearest"), art)
+        tiny = (size < 0.62)[:, None, None, None]
+        art = small if side <= 40 else torch.where(tiny, F.interpolate(small, scale_factor=2, mode="nearest"), art)
     grid = F.affine_grid(theta, [len(u), 4, side, side], align_corners=False)
     out = F.grid_sample(art, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     glow = 0.85 + 0.3 * u[:, OBJECT + 6 * k + GLOW]

@@ -91,7 +91,8 @@ def average_precision(score: Tensor, label: Tensor) -> float:
 
 
 @torch.no_grad()
-def task_zero_shot(model: torch.nn.Module, encode: Encode, task: WorldTask, split: str = "test", limit: int | None = None) -> dict[str, float]:
+def task_zero_shot(model: torch.nn.Module, encode: Encode, task: WorldTask, split: str = "test",
+                   limit: int | None = None) -> dict[str, float]:
     """Zero-shot numbers of one task in percent, template ensemble. single: all, base, new (each half among itself), never shown (those
     classes among all); multi: mean average precision; dense: object pixels whose patch is named rightly among the object classes."""
     names = task.classes[1:] if task.kind == "dense" else task.classes
@@ -134,7 +135,8 @@ class Report:
         lines += [f"| {k}{' (never seen)' if k in UNSEEN_STYLES else ''} | {v} |" for k, v in self.names.items()]
         tasks = list(dict.fromkeys(k.split("@")[0] for k in self.tasks))
         styles = list(dict.fromkeys(k.split("@")[1] for k in self.tasks))
-        lines += ["", "| task | " + " | ".join(f"*{s}*" if s in UNSEEN_STYLES else s for s in styles) + " |", "|---|" + "---|" * len(styles)]
+        head = " | ".join(f"*{s}*" if s in UNSEEN_STYLES else s for s in styles)
+        lines += ["", f"| task | {head} |", "|---|" + "---|" * len(styles)]
         lines += [f"| {t} | " + " | ".join(str(self.headline(t, s)) for s in styles) + " |" for t in tasks]
         return "\n".join(lines)
 

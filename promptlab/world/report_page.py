@@ -23,7 +23,8 @@ Measured {day} on {hardware} with `python -m promptlab.world.report`.
 
 `pocket` is an ordinary open_clip CLIP (ViT of 64 px, patch 8, width 192, 6 layers; text of width 192, 4 layers; 5.4 M parameters),
 trained by `promptlab pretrain` on {about["pictures"]:,} pictures of the procedural world in {about["minutes"]} minutes
-({about["steps"]} steps) on {hardware}, other work running beside it. The pictures below were not trained on: same things, other places, grounds, sizes and light.
+({about["steps"]} steps) on {hardware}, other work running beside it. The pictures below were not trained on: same things,
+other places, grounds, sizes and light.
 
 Seen in pretraining: {", ".join(SEEN_STYLES)}. Never seen: {", ".join(UNSEEN_STYLES)} (*slanted* below), and these names: {held_out}.
 

@@ -23,7 +23,8 @@ def method(cls: type[Method], case: Case, values: Mapping[str, Any], templates: 
         for ours, theirs in load.items():
             if theirs in case.learnables:  # else: made from its init words, by us as by the original
                 value = case.learnables[theirs]
-                assert own[ours].squeeze().shape == value.squeeze().shape, f"{case.id}: {ours} {list(own[ours].shape)}, not {list(value.shape)}"
+                fits = own[ours].squeeze().shape == value.squeeze().shape
+                assert fits, f"{case.id}: {ours} {list(own[ours].shape)}, not {list(value.shape)}"
                 own[ours].copy_(value.reshape(own[ours].shape))  # one prompt of a method of many has no axis of prompts here
     return made
 

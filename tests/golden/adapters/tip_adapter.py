@@ -70,8 +70,8 @@ def encoder(case: Case) -> dict[str, Any]:
 def tip(case: Case) -> dict[str, Any]:
     s = case.settings
     (top_beta, top_alpha), (betas, alphas) = s["search_scale"], s["search_step"]
-    hyper = {"init_beta": float(s["beta"]), "init_alpha": float(s["alpha"]), "search_beta": float(top_beta), "search_alpha": float(top_alpha),
-             "betas": betas, "alphas": alphas, "passes": 1}
+    hyper = {"init_beta": float(s["beta"]), "init_alpha": float(s["alpha"]), "search_beta": float(top_beta),
+             "search_alpha": float(top_alpha), "betas": betas, "alphas": alphas, "passes": 1}
     train, val, test = (split(case, case.inputs[k]) for k in ("train", "val", "test"))
     before, method = create(case, **hyper, select_on="init"), create(case, **hyper)
     for m in (before, method):
@@ -88,7 +88,8 @@ def tip(case: Case) -> dict[str, Any]:
         "clip_logits_val": plain["val"], "clip_logits_test": plain["test"],
         "tip_logits_val": out["first", "val"].pred, "tip_logits_test": out["found", "test"].pred,
         "accuracy_grid": 100 * grid, "best": torch.tensor([beta, alpha]),
-        "accuracies": torch.stack([percent(p, case.labels) for p in (plain["val"], out["first", "val"].pred, plain["test"], out["found", "test"].pred)]),
+        "accuracies": torch.stack([percent(p, case.labels) for p in
+                                   (plain["val"], out["first", "val"].pred, plain["test"], out["found", "test"].pred)]),
     })
 
 
@@ -111,7 +112,8 @@ def tip_f(case: Case) -> dict[str, Any]:
         first = method.cache.keys.grad.clone() if first is None else first
         opt.step()
         losses.append(loss.detach())
-    return case.named({"f_losses": torch.stack(losses), "f_lr": torch.tensor(rates), "f_grad_first": first, "f_weight_final": method.cache.keys})
+    return case.named({"f_losses": torch.stack(losses), "f_lr": torch.tensor(rates), "f_grad_first": first,
+                       "f_weight_final": method.cache.keys})
 
 
 def percent(pred: Tensor, target: Tensor) -> Tensor:
