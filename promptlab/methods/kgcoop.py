@@ -26,6 +26,7 @@ class Hyper(Train):
     reference: str | None = knob(None, help="sentence with {} that is pulled towards; the dataset's first template when empty")
     ctx_init: str | None = knob("a photo of a", help="initial words; random vectors when empty")
     n_ctx: int = knob(4, 1, 64, help="learned vectors without initial words")
+    class_specific: bool = knob(False, help="one context for every class; then other names cannot be asked for")
     epochs: int = knob(100, 0, 10000, help="passes over the support set")
     batch: int = knob(128, 1, 4096, help="images per step")
 
@@ -45,7 +46,8 @@ class KgCoOp(Method):
 
     def __init__(self, backbone: Any, task: Task, hyper: Hyper):
         super().__init__(backbone, task, hyper)
-        self.context = Context(backbone, task.classes, hyper.n_ctx, words=hyper.ctx_init)
+        per = "class" if hyper.class_specific else "shared"
+        self.context = Context(backbone, task.classes, hyper.n_ctx, words=hyper.ctx_init, per=per)
 
     def classes(self, names: ClassSet) -> Bank:
         """Learned features [C, E], and the frozen ones as ``extra["reference"]``."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from promptlab.losses import cosine_distance
 from promptlab.methods.kgcoop import KgCoOp
 from tests.golden import make
 from tests.golden.harness import Case
@@ -11,12 +12,13 @@ from tests.golden.harness import Case
 
 def run(case: Case) -> dict[str, Any]:
     s = case.settings
-    values = {**make.context(case), "weight": s.get("weight"), "reference": s.get("reference_template")}
+    values = {**make.context(case), "weight": s.get("weight"), "reference": s.get("reference_template"),
+              "class_specific": s.get("csc")}
     method = make.method(KgCoOp, case, values, **{"context.ctx": "ctx"})
     batch, bank = make.batch(case), method.bank()
     out = method(batch, bank)
     terms, ctx = method.loss(out, batch), method.context.ctx
-    score, loss = terms["guidance"] / method.hyper.weight, sum(terms.values())
+    score, loss = cosine_distance(out.aux["text"], out.aux["reference"]), sum(terms.values())  # the term without its weight, which may be 0
     return case.named({
         "tokens": method.backbone.tokenize(method.context.texts(method.task.classes)),
         "frozen_text_features": bank.extra["reference"],
