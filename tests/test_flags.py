@@ -1,4 +1,4 @@
-"""Flags made from knobs, and method specs of `compare`."""
+"""Flags made from knobs."""
 
 from dataclasses import dataclass
 
@@ -31,19 +31,6 @@ def test_parse(name, text, value):
 def test_parse_refuses_in_one_sentence(name, text):
     with pytest.raises(BadHyper, match=text):
         knobs(Hyper)[name].read(text)
-
-
-@pytest.mark.parametrize(("spec", "key", "values"), [
-    ("coop", "coop", {}), ("coop:n_ctx=4", "coop", {"n_ctx": "4"}), ("coop:n-ctx=4,lr=0.1", "coop", {"n_ctx": "4", "lr": "0.1"}),
-    ("x:layers=1,2,3,lr=1", "x", {"layers": "1,2,3", "lr": "1"}), ("x:words=a photo of a", "x", {"words": "a photo of a"}),
-])
-def test_method_spec(spec, key, values):
-    assert flags.method_spec(spec) == (key, values)
-
-
-def test_method_spec_without_a_value():
-    with pytest.raises(BadHyper, match="knob=value"):
-        flags.method_spec("coop:n_ctx")
 
 
 @pytest.mark.parametrize(("choice", "presets", "backbone", "name"), [

@@ -6,10 +6,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from promptlab.card import Knob, Train, build_hyper, knobs
-from promptlab.errors import BadHyper
-
-PAPER = "the paper's values"
+from promptlab.card import Knob, Train, knobs
 
 
 def command_for(body: Callable[..., Any], hyper: type, fixed: Mapping[str, inspect.Parameter], doc: str) -> Callable[..., Any]:
@@ -31,40 +28,11 @@ def command_for(body: Callable[..., Any], hyper: type, fixed: Mapping[str, inspe
     return command
 
 
-def method_spec(spec: str) -> tuple[str, dict[str, str]]:
-    """``"coop:n_ctx=4,lr=0.1"`` → ``("coop", {"n_ctx": "4", "lr": "0.1"})``."""
-    key, _, rest = spec.partition(":")
-    values: dict[str, str] = {}
-    for part in (p.strip() for p in rest.split(",") if p.strip()):
-        name, sign, value = part.partition("=")
-        if sign:
-            values[name.strip().replace("-", "_")] = value.strip()
-        elif values:  # a tuple's further items
-            last = next(reversed(values))
-            values[last] += f",{part}"
-        else:
-            raise BadHyper(f"'{spec}' is no method with knobs; write METHOD or METHOD:knob=value,knob=value (coop:n_ctx=4).")
-    return key, values
-
-
-def knob_values(key: str, hyper: type, texts: Mapping[str, str]) -> dict[str, Any]:
-    """The texts of a method spec as values; a name that is no knob is left for ``build_hyper`` to refuse."""
-    known = knobs(hyper)
-    return {name: known[name].read(text) if name in known else text for name, text in texts.items()}
-
-
 def preset_name(choice: str, presets: Mapping[str, Mapping[str, Any]], backbone: str) -> str | None:
     """The preset that ``--preset`` means: "auto" is "demo" on pocket (no paper used it), else the paper's values (None)."""
     if choice == "auto":
         return "demo" if backbone == "pocket" and "demo" in presets else None
     return None if choice == "paper" and "paper" not in presets else choice
-
-
-def preset_values(key: str, hyper: type, presets: Mapping[str, Mapping[str, Any]], preset: str | None,
-                  given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a preset under the given ones, checked."""
-    build_hyper(key, hyper, dict(given), presets, preset)
-    return {**(presets[preset] if preset else {}), **given}
 
 
 def _value(knob: Knob, value: Any) -> Any:

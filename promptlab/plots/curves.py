@@ -56,10 +56,10 @@ def bars(names: Sequence[str], scores: Mapping[str, Sequence[float]], *, top: in
         shown = [100 * values[j] for j in order]
         figure.add_bar(y=[names[j] for j in order], x=shown, name=method, orientation="h", text=[f"{v:.0f} %" for v in shown],
                        marker={"color": BASELINE if method == "zero-shot" else colour(i - 1)}, textposition="outside", cliponaxis=False)
-    figure.update_yaxes(autorange="reversed", ticklabelposition="outside", automargin=True)
+    figure.update_yaxes(autorange="reversed", ticklabelposition="outside", automargin=True, ticksuffix="  ", showgrid=False)
     figure.update_xaxes(range=[0, 112], showticklabels=False, showgrid=False, zeroline=False)
-    figure.update_layout(barmode="group", bargap=0.25)
-    return _dress(figure, height=120 + 36 * len(order) * max(1, len(scores)) // 2 + 20 * len(order), key="bars")
+    figure = _dress(figure, height=90 + len(order) * (14 + 15 * len(scores)), key="bars")
+    return figure.update_layout(barmode="group", bargap=0.25, margin={"l": 8, "t": 8, "b": 8}, legend={"y": -0.02, "yanchor": "top"})
 
 
 def thin(x: Sequence[float], y: Sequence[float], limit: int = MAX_POINTS) -> tuple[list[float], list[float]]:
@@ -75,7 +75,7 @@ def _dress(figure: go.Figure, *, height: int, key: str) -> go.Figure:
     """The look that all figures share; ``uirevision`` keeps zoom and pan while data streams in."""
     figure.update_layout(
         height=height, uirevision=key, template="plotly_white", font={"family": FONT, "size": 12, "color": INK},
-        margin={"l": 48, "r": 16, "t": 44, "b": 40}, legend={"orientation": "h", "y": -0.22, "x": 0},
+        margin={"l": 48, "r": 16, "t": 36, "b": 40}, legend={"orientation": "h", "y": -0.22, "x": 0},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
     )
     figure.update_xaxes(gridcolor="rgba(138,143,152,0.25)")

@@ -78,7 +78,8 @@ def _control(knob: Knob, value: Any) -> Control:
     step = 1 if knob.type is int else (0.01 if span is not None and span <= 1 else 0.1)
     if knob.type is tuple and isinstance(value, tuple):
         value = ", ".join(map(str, value))
-    return Control(knob.name, knob.name.replace("_", " "), knob.help, knob.type, value, knob.low, knob.high, step, knob.choices, slider,
+    kind = str if knob.optional else knob.type  # a number box cannot be empty, a text box can
+    return Control(knob.name, knob.name.replace("_", " "), knob.help, kind, value, knob.low, knob.high, step, knob.choices, slider,
                    knob.name in knobs(Train))
 
 

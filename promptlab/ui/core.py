@@ -1,5 +1,6 @@
 """What the handlers ask of the core: open shots, fit, answer, and put the results into words and rows."""
 
+import dataclasses
 import html
 import math
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from promptlab.request import Request
 from promptlab.runs import Run, RunStore
 
 SHEET = 24  # pictures on the contact sheet
+MOST_TESTS = 400  # test pictures, spread over the classes: enough to a few points, judged in seconds
 COLUMNS = ("run", "accuracy %", "gain", "ECE %", "trainable", "seconds")
 CHECKS = 12  # points on the validation curve
 
@@ -36,7 +38,8 @@ class Shots:
         self.data = open_data(spec)
         if self.data.kind != "single":
             raise BadData(f"{self.data.name} is a {self.data.kind} task; this page takes one class a picture, the command line the others.")
-        self.episode, self.tests = few_shot(self.data, shots, seed)
+        self.episode, tests = few_shot(self.data, shots, seed)
+        self.tests = [dataclasses.replace(t, split=t.split.take(spread(t.split.targets.tolist(), MOST_TESTS))) for t in tests]
 
     @property
     def names(self) -> tuple[str, ...]:

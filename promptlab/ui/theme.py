@@ -22,6 +22,7 @@ CSS = """
 .pl-card .form { border: 0; background: transparent; box-shadow: none; gap: 12px; overflow: visible; }
 .pl-table { overflow-x: auto; contain: inline-size; }
 .pl-table table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.95rem; }
+.pl-table table, .pl-table tr { border: 0 !important; }
 .pl-table th { font-weight: 600; color: var(--body-text-color-subdued); font-size: 0.85rem; }
 .pl-table th, .pl-table td {
   padding: 7px 10px; text-align: right; white-space: nowrap; border: 0; border-bottom: 1px solid var(--border-color-primary);
