@@ -18,8 +18,8 @@ SKIP_GROUPS = {"Component", "Symbols", "Flags"}
 SKIP_SUBGROUPS = {"family", "person-symbol", "time", "heart", "hotel", "emotion", "person-activity", "place-religious"}
 RENAME = {"pool 8 ball": "billiard ball", "dna": "dna helix", "globe showing americas": "globe", "tennis": "tennis racket",
           "magnifying glass tilted left": "magnifying glass", "speaker high volume": "loudspeaker",
-          "vertical traffic light": "traffic light", "locked": "padlock", "steaming bowl": "noodle soup", "flag in hole": "golf flag", "performing arts": "theater masks",
-          "bullseye": "dart board", "horse racing": "race horse", "cooking": "fried egg in a pan"}
+          "vertical traffic light": "traffic light", "locked": "padlock", "steaming bowl": "noodle soup", "flag in hole": "golf flag",
+          "performing arts": "theater masks", "bullseye": "dart board", "horse racing": "race horse", "cooking": "fried egg in a pan"}
 KEEP_ANYWAY = {
     "red heart", "broken heart", "heart with arrow", "heart with ribbon", "love letter", "kiss mark", "collision", "dashing away",
     "speech balloon", "sweat droplets", "bomb", "watch", "hourglass done", "alarm clock", "stopwatch", "mantelpiece clock",

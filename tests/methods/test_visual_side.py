@@ -54,7 +54,8 @@ def close(a: Tensor, b: Tensor) -> None:
 
 @pytest.mark.parametrize("key,hyper,count", [
     ("maple", {}, 3_555_072), ("maple", {"depth": 3}, 2 * 512 * 3 + 3 * 393_984), ("vp", {}, 69_840),
-    ("vp", {"variant": "fixed_patch"}, 2_700), ("clip_adapter", {}, 131_072), ("tip_adapter", {}, 0), ("taskres", {}, 51_200), ("clip_lora", {}, 184_320),
+    ("vp", {"variant": "fixed_patch"}, 2_700), ("clip_adapter", {}, 131_072), ("tip_adapter", {}, 0), ("taskres", {}, 51_200),
+    ("clip_lora", {}, 184_320),
     ("clip_lora", {"encoder": "vision"}, 12 * 3 * 2 * 2 * 768), ("wise_ft", {}, 86_243_940), ("wise_ft", {"train": "head"}, 51_300),
 ])
 def test_learnables_of_the_paper(key: str, hyper: dict[str, Any], count: int) -> None:

@@ -13,11 +13,12 @@ from tests.golden.small import pair
 
 def last_input(visual: nn.Module, pixels: Tensor) -> Tensor:
     """Rows [B, 1 + M, D] that enter the last block of open_clip's VisionTransformer."""
-    seen = {}
-    hook = visual.transformer.resblocks[-1].register_forward_pre_hook(lambda _, args: seen.update(x=args[0]))
-    visual(pixels)
-    hook.remove()
-    return seen["x"]
+    x = visual.conv1(pixels).flatten(2).transpose(1, 2)
+    x = torch.cat([visual.class_embedding.expand(len(x), 1, -1), x], 1) + visual.positional_embedding
+    x = visual.ln_pre(x)
+    for block in visual.transformer.resblocks[:-1]:
+        x = block(x)
+    return x
 
 
 def value_path(visual: nn.Module, pixels: Tensor, residual: bool, mlp: bool) -> Tensor:
