@@ -145,23 +145,28 @@ def mlp(s: Session, b: Block, x: Tensor, fire: Callable[[str, Tensor], Tensor]) 
     return fire("out", add(x, b.scales[1], h))
 
 
-def run_block(s: Session, b: Block, x: Tensor, causal: bool = False, keep: slice | None = None) -> Tensor:
-    """x [B, L, D] → [B, L, D]; ``keep``: only these rows are read afterwards, so only they are computed past keys and values."""
+def run_block(s: Session, b: Block, x: Tensor, causal: bool = False, entered: bool = False) -> Tensor:
+    """x [B, L, D] → [B, L, D]; ``entered``: the caller has fired ``.in``."""
     def fire(point: str, value: Tensor) -> Tensor:
         return s.at(f"{b.name}.{point}", value)
 
-    x = fire("in", x)
-    h = s.norm(f"{b.weights}.ln_1", x, b.eps[0])
-    if keep is None:
-        q, k, v = qkv(s, b, h)
-    else:
-        (q,), (k, v), x = qkv(s, b, h[:, keep], "q"), qkv(s, b, h, "kv"), x[:, keep]
+    x = x if entered else fire("in", x)
+    q, k, v = qkv(s, b, s.norm(f"{b.weights}.ln_1", x, b.eps[0]))
     q, k, v = fire("attn.q", q), fire("attn.k", k), fire("attn.v", v)
     a = fire("attn.out", s.linear(f"{b.weights}.attn.o", attend(s, b, q, k, v, causal)))
     return mlp(s, b, fire("mid", add(x, b.scales[0], a)), fire)
 
 
-def quiet(s: Session, b: Block) -> bool:
-    """True if no point of the block is edited or tapped past ``.in`` (then its unread rows need not exist)."""
+def run_rows(s: Session, b: Block, x: Tensor, rows: slice) -> Tensor:
+    """Only some rows [B, n, D] of a block's value, where no others are read: all rows give keys and values, these ask. No point fires."""
+    h = s.norm(f"{b.weights}.ln_1", x, b.eps[0])
+    (q,), (k, v) = qkv(s, b, h[:, rows], "q"), qkv(s, b, h, "kv")
+    a = F.scaled_dot_product_attention(*(heads(t, b.heads) for t in (q, k, v)))
+    x = add(x[:, rows], b.scales[0], s.linear(f"{b.weights}.attn.o", merge(a)))
+    return mlp(s, b, x, lambda point, value: value)
+
+
+def touched(s: Session, b: Block) -> tuple[bool, bool]:
+    """Whether any point of the block past ``.in`` is edited, and whether any is tapped."""
     names = [f"{b.name}.{p}" for p in POINTS if p != "in"]
-    return not any(s.edits(n) or n in s.taps for n in names)
+    return any(s.edits(n) for n in names), any(n in s.taps for n in names)

@@ -163,6 +163,11 @@ def offline_tokenizer(config: dict[str, Any]) -> Any:
     return open_clip.SimpleTokenizer(context_length=length) if roomy else PocketTokenizer(context_length=length)
 
 
+def imagenet_names() -> tuple[str, ...]:
+    """The thousand ImageNet class names that open_clip ships."""
+    return tuple(open_clip.IMAGENET_CLASSNAMES)
+
+
 def _some(tags: list[str]) -> str:
     return ", ".join(tags[:8]) + (" ..." if len(tags) > 8 else "") if tags else "(open_clip lists no tags for it)"
 

@@ -12,6 +12,9 @@ from promptlab.errors import BadData
 NOT_LINEAR = (".token", ".pos", ".cls", ".reg")  # two-dimensional weights that are tables
 
 
+TABLES = (".token", ".pos", ".cls", ".reg")  # two-dimensional weights that are no linear maps
+
+
 class Session:
     """Resolved once, used for one run, then dropped: nothing is registered on a tower, so nothing can leak.
 
@@ -30,6 +33,9 @@ class Session:
         self.seen: dict[str, Tensor] = {}
         for name in [n for n, found in self._edits.items() if n in weights and not all(e.branch for e in found)]:
             self._made[name] = self._edited_weight(name)
+        for name in [n for n, found in self._edits.items() if any(e.branch for e in found)]:
+            if name not in weights or weights[name].ndim != 2 or name.endswith(TABLES):
+                raise BadData(f"an edit with branch=True adds to the output of a linear map; '{name}' is not the weight of one.")
 
     def _edited_weight(self, name: str) -> Tensor:
         frozen = self._weights[name]

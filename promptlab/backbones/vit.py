@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from promptlab.backbones.blocks import Block, block_points, quiet, run_block
+from promptlab.backbones.blocks import Block, block_points, run_block, run_rows, touched
 from promptlab.backbones.points import Edit, Encoding
 from promptlab.backbones.session import Session
 from promptlab.backbones.tower import check_pixels
@@ -66,12 +66,24 @@ class ViT:
         x = s.norm("image.weights.ln_pre", x, self.eps_pre)
         grid = self.resized or self.grid
         native = self.lead + grid[0] * grid[1]
-        for i, block in enumerate(self.blocks):
-            last = i == self.layers - 1 and not tokens and self.reads is not None and quiet(s, block)
-            x = run_block(s, block, x, keep=self.reads if last else None)
-        pooled, local = self.head(s, x[:, :native], tokens)
+        for block in self.blocks[:-1]:
+            x = run_block(s, block, x)
+        pooled, local = self._end(s, self.blocks[-1], x, native, tokens)
         local = None if local is None else s.at("image.tokens", local.float())
         return Encoding(s.at("image.pooled", pooled.float()), local, grid, s.seen)
+
+    def _end(self, s: Session, block: Block, x: Tensor, native: int, tokens: bool) -> tuple[Tensor, Tensor | None]:
+        """Last block and head. Where the head reads the class token only, that row is made apart: asking for tokens or taps, which
+        need all rows, then changes no bit of it."""
+        edited, tapped = touched(s, block)
+        if self.reads is None or edited:
+            return self.head(s, run_block(s, block, x)[:, :native], tokens)
+        x = s.at(f"{block.name}.in", x)
+        pooled, _ = self.head(s, run_rows(s, block, x, self.reads), False)
+        if not tokens and not tapped:
+            return pooled, None
+        whole = run_block(s, block, x, entered=True)
+        return pooled, self.head(s, whole[:, :native], True)[1] if tokens else None
 
     def _embed(self, s: Session, x: Tensor) -> Tensor:
         w = s.w("image.weights.patch")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from promptlab.cli.common import guarded
+from promptlab.cli.common import console, emit_json, fail, guarded, show_table, whole_numbers
 from promptlab.cli.show import AsJson
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
@@ -17,5 +17,19 @@ def _bench() -> None:
 
 @app.command()
 @guarded
-def speed(device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto", as_json: AsJson = False) -> None:
+def speed(
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    k: Annotated[str, typer.Option(help="Numbers of classes, comma-separated.")] = "10,100,1000",
+    method: Annotated[str, typer.Option(help="coop, cocoop or both, comma-separated.")] = "coop,cocoop",
+    skip_plain: Annotated[bool, typer.Option("--skip-plain", help="Leave the plain formulation out (it takes minutes).")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads of each measurement (default: all).")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Time one training step in the plain formulation against the fast paths, on the same weights."""
+    from promptlab.bench.speed import COLUMNS, cells_of
+    from promptlab.bench.speed import speed as measure
+
+    rows = list(measure(device, [int(n) for n in k.split(",")], method.split(","), skip_plain, threads))
+    if as_json:
+        return emit_json(rows)
+    show_table("One training step, ViT-B-32 with random weights", COLUMNS, [cells_of(row) for row in rows], left=4)
