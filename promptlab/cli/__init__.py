@@ -49,5 +49,8 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+
+
+def _options(version: Version = False) -> None:
     """Prompt learning and adapters for CLIP-like models."""

@@ -29,9 +29,12 @@ def evaluate(run: RunName, data: Annotated[str, typer.Option(help=DATA_HELP, sho
     show_table(f"{run} on {data}: {report.protocol['pictures']} pictures, {report.seconds:.1f} s", ("metric", "value"), rows)
 
 
+Images = Annotated[list[Path], typer.Argument(help="Picture files.", show_default=False)]
+
+
 @app.command()
 @guarded
-def predict(run: RunName, images: Annotated[list[Path], typer.Argument(help="Picture files.", show_default=False)], out: Store = Path("runs"),
+def predict(run: RunName, images: Images, out: Store = Path("runs"),
             top: Annotated[int, typer.Option(min=1, help="How many names to print.")] = 5, as_json: AsJson = False) -> None:
     """Answer for pictures with a saved run."""
     from promptlab import api

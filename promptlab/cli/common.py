@@ -40,6 +40,14 @@ def fail(sentence: str) -> None:
     raise typer.Exit(BAD_INPUT)
 
 
+def whole_numbers(flag: str, text: str) -> tuple[int, ...]:
+    """"1,2,3" → (1, 2, 3)."""
+    parts = [p.strip() for p in text.split(",") if p.strip()]
+    if not parts or not all(p.isdigit() for p in parts):
+        fail(f"{flag} takes whole numbers with commas, as in 1,2,3; got '{text}'.")
+    return tuple(int(p) for p in parts)
+
+
 def emit_json(value: Any, *, line: bool = False) -> None:
     """Plain data as one JSON document on stdout; ``line``: on one line, for streams of events."""
     typer.echo(json.dumps(plain(value), indent=None if line else 1, ensure_ascii=False))
@@ -71,8 +79,3 @@ def percent(value: float | None, spread: float | None = None) -> str:
 def amount(count: float | None) -> str:
     """A count with thousands separators."""
     return "-" if count is None else f"{int(count):,}"
-
-
-def megabytes(size: float | None) -> str:
-    """Bytes as MB."""
-    return "-" if size is None else f"{size / 2**20:,.0f} MB"

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from promptlab.cli.common import INTERRUPTED, console, emit_json, fail, guarded
+from promptlab.cli.common import INTERRUPTED, console, emit_json, guarded, show_table, whole_numbers
 from promptlab.cli.flags import preset_name
 from promptlab.cli.show import AsJson
 from promptlab.cli.train import BACKBONE_HELP, DATA_HELP, PRESET_HELP
 
 app = typer.Typer()
 
-Methods = Annotated[list[str], typer.Argument(help="Method ids, with knobs where wanted: coop maple coop:n_ctx=4,lr=0.01", show_default=False)]
+Methods = Annotated[list[str], typer.Argument(help="Method ids, with knobs where wanted: coop maple coop:n_ctx=4", show_default=False)]
 Shots = Annotated[int, typer.Option(min=1, help="Labelled pictures a class.")]
 Seeds = Annotated[str, typer.Option(help="Seeds, with commas: 1,2,3.")]
 Protocol = Annotated[str, typer.Option(help="base_to_new (learn on half of the classes, judge on both halves), few_shot or unlabelled.")]
@@ -21,14 +21,6 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Preset = Annotated[str, typer.Option(help=PRESET_HELP)]
 Out = Annotated[Path, typer.Option(help="Folder of the runs; an equal run that is there is reused.")]
 Refit = Annotated[bool, typer.Option("--refit/--reuse", help="Fit again even if equal runs are there.")]
-
-
-def seed_list(text: str) -> tuple[int, ...]:
-    """"1,2,3" → (1, 2, 3)."""
-    parts = [p.strip() for p in text.split(",") if p.strip()]
-    if not parts or not all(p.isdigit() for p in parts):
-        fail(f"--seeds takes whole numbers with commas, as in 1,2,3; got '{text}'.")
-    return tuple(int(p) for p in parts)
 
 
 def with_reference(methods: list[str]) -> list[str]:
@@ -56,7 +48,7 @@ def compare(
     from promptlab.cli.models import load_backbone
     from promptlab.fit.context import FitContext
 
-    chosen = seed_list(seeds)
+    chosen = whole_numbers("--seeds", seeds)
     named = preset_name(preset, {"demo": {}}, backbone)
     say = console(err=True)
     say.print(f"{data}, {shots} shots a class, {protocol}, seeds {', '.join(map(str, chosen))}, {backbone}, "
@@ -89,7 +81,8 @@ def sweep(
     """Fit methods x data x shots x seeds; finished fits are reused, so an interrupted sweep goes on where it stopped."""
     from promptlab.scale import Grid, summarise, sweep
 
-    grid = Grid(tuple(methods), tuple(data), seed_list(shots), seed_list(seeds), protocol, backbone, preset_name(preset, {"demo": {}}, backbone),
+    named = preset_name(preset, {"demo": {}}, backbone)
+    grid = Grid(tuple(methods), tuple(data), whole_numbers("--shots", shots), whole_numbers("--seeds", seeds), protocol, backbone, named,
                 str(out))
     say, rows = console(err=True), []
     for done, row in enumerate(sweep(grid, ray=ray), 1):
@@ -98,8 +91,6 @@ def sweep(
     if as_json:
         return emit_json({"rows": rows, "summary": summarise(rows)})
     head, body = cells(summarise(rows))
-    from promptlab.cli.common import show_table
-
     show_table(f"{len(rows)} fits", head, body, left=3)
 
 

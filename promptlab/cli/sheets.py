@@ -20,7 +20,8 @@ def list_world(as_json: bool) -> None:
         return emit_json({"tasks": rows, "seen_styles": list(SEEN_STYLES), "unseen_styles": list(UNSEEN_STYLES)})
     show_table("Tasks of the world", ("task", "kind", "classes", "pictures a class"),
                [(r["task"], r["kind"], r["classes"], ", ".join(f"{k} {v}" for k, v in r["sizes"].items())) for r in rows], left=2)
-    show_table("Styles", ("style", "pocket has seen it"), [*((s, "yes") for s in SEEN_STYLES), *((s, "never") for s in UNSEEN_STYLES)], left=2)
+    styles = [*((s, "yes") for s in SEEN_STYLES), *((s, "never") for s in UNSEEN_STYLES)]
+    show_table("Styles", ("style", "pocket has seen it"), styles, left=2)
 
 
 def describe_task(spec: str) -> dict[str, Any]:

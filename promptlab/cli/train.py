@@ -65,7 +65,8 @@ def run_fit(key: str, presets: Any, values: dict[str, Any], *, data: str, shots:
     clip = load_backbone(backbone, device)
     name = preset_name(preset, presets, backbone)
     say = console(err=True)
-    say.print(f"{key} on {data}, {shots} shots a class, {backbone}, {f'preset {name}' if name else 'the values of the paper'}.", style="dim")
+    used = f"preset {name}" if name else "the values of the paper"
+    say.print(f"{key} on {data}, {shots} shots a class, {backbone}, {used}.", style="dim", soft_wrap=True, markup=False)
     task = api.open_data(data, shots, protocol=protocol)
     for problem in task.data.report.problems:
         say.print(problem, style="yellow", markup=False)
@@ -89,5 +90,5 @@ def final_line(summary: dict[str, Any], zero: dict[str, float] | None) -> str:
     scores = ", ".join(f"{name} {percent(value)} %" + (f" (zero-shot {percent(zero.get(name))} %)" if zero and name in zero else "")
                        for name, value in summary["scores"].items())
     status = "" if summary["status"] == "done" else f" [{summary['status']}]"
-    return (f"{summary['method']}{status}: {scores or 'no test pictures'} · {summary['trainable']:,} trainable · {summary['seconds']:.1f} s · "
-            f"run {summary['id']}")
+    return (f"{summary['method']}{status}: {scores or 'no test pictures'} · {summary['trainable']:,} trainable · "
+            f"{summary['seconds']:.1f} s · run {summary['id']}")
