@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
@@ -67,8 +66,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.state, self.device, self.atlas = State(settings=settings), device, atlas
         self.tokenizer = PocketTokenizer()
-        self.model = pocket_model().to(device).train()
-        self.model.visual.patch_dropout = open_clip.transformer.PatchDropout(settings.patches)
+        self.model = pocket_model(settings.patches).to(device).train()
         self.mean = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         matrices, vectors = [], []
         for name, p in self.model.named_parameters():
@@ -127,7 +125,7 @@ class Trainer:
         new = self.model.state_dict()
         torch._foreach_lerp_(list(self.mean.values()), [new[k] for k in self.mean], 1 - keep)
 
-    def averaged(self) -> open_clip.CLIP:
+    def averaged(self) -> nn.Module:
         """A model with the averaged weights, for evaluation."""
         model = pocket_model().to(self.device)
         model.load_state_dict(self.mean)

@@ -58,9 +58,9 @@ class PocketTokenizer(SimpleTokenizer):
         return self._words[word]
 
 
-def pocket_model() -> open_clip.CLIP:
-    """The model with random weights (seed it with torch.manual_seed)."""
-    return open_clip.CLIP(**CONFIG)
+def pocket_model(drop_patches: float = 0.0) -> open_clip.CLIP:
+    """The model with random weights (seed it with torch.manual_seed). ``drop_patches``: share of patches left out in training mode."""
+    return open_clip.CLIP(**{**CONFIG, "vision_cfg": {**CONFIG["vision_cfg"], "patch_dropout": drop_patches}})
 
 
 def encode_short(model: open_clip.CLIP, tokens: Tensor) -> Tensor:
