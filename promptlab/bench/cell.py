@@ -153,7 +153,8 @@ def measure(method: str, k: int, how: str, device: str = "cpu", dtype: str = "fl
         np.savez(out, loss=first[0], gradient=first[1].cpu().numpy(), text=text.cpu().numpy())
     return {"method": method, "k": k, "how": how, "device": device, "dtype": dtype, "images": images, "batch": b.batch,
             "threads": torch.get_num_threads(), "seconds": min(seconds), "cpu_seconds": min(cpu), "steps": len(seconds),
-            "peak_bytes": peak, "base_bytes": base * 1024, "gemm_macs": max(rate, gemm_rate(device, dtype, side)), "needed_macs": needed_macs(b),
+            "peak_bytes": peak, "base_bytes": base * 1024,
+            "gemm_macs": max(rate, gemm_rate(device, dtype, side)), "needed_macs": needed_macs(b),
             "suffix_tokens": int((b.eot - b.n).sum())}
 
 

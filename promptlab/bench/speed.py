@@ -72,7 +72,8 @@ def compare(out: Path, truth: Path) -> dict[str, float]:
 
 def figures(row: dict[str, Any], plain: dict[str, Any] | None) -> dict[str, float | None]:
     """Ratio to the plain cell, and share of the rate of large products (only where the step is all text)."""
-    share, cpu_share = (row["needed_macs"] / row[t] / row["gemm_macs"] if row["how"] == "cached" else None for t in ("seconds", "cpu_seconds"))
+    rate = row["needed_macs"] / row["gemm_macs"]
+    share, cpu_share = (rate / row[t] if row["how"] == "cached" else None for t in ("seconds", "cpu_seconds"))
     if plain is None:
         return {"ratio": None, "cpu_ratio": None, "share": share, "cpu_share": cpu_share}
     per_batch = plain["cpu_seconds"] * plain["batch_seconds"] / plain["seconds"]
@@ -89,5 +90,6 @@ def cells_of(row: dict[str, Any]) -> tuple[str, ...]:
     ratio = f"{row['ratio']:.1f}x" if row["ratio"] and row["how"] != "plain" else "-"
     cpu_ratio = f"{row['cpu_ratio']:.1f}x" if row["cpu_ratio"] and row["how"] != "plain" else "-"
     share, cpu_share = (f"{100 * row[s]:.0f} %" if row[s] else "-" for s in ("share", "cpu_share"))
-    return (row["method"], str(row["k"]), how, row["dtype"], f"{row['batch_seconds']:.3f}", ratio, cpu_ratio, f"{row['peak_bytes'] / 1e9:.2f}",
+    peak = f"{row['peak_bytes'] / 1e9:.2f}"
+    return (row["method"], str(row["k"]), how, row["dtype"], f"{row['batch_seconds']:.3f}", ratio, cpu_ratio, peak,
             small(row["loss_diff"]), small(row["gradient_diff"]), small(row["text_diff"]), share, cpu_share)

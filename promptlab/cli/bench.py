@@ -20,7 +20,7 @@ def _bench() -> None:
 def speed(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     k: Annotated[str, typer.Option(help="Numbers of classes, comma-separated.")] = "10,100,1000",
-    method: Annotated[str, typer.Option(help="coop, cocoop or both, comma-separated.")] = "coop,cocoop",
+    methods: Annotated[str, typer.Option(help="coop, cocoop or both, comma-separated.")] = "coop,cocoop",
     skip_plain: Annotated[bool, typer.Option("--skip-plain", help="Leave the plain formulation out (it takes minutes).")] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of each measurement (default: all).")] = None,
     as_json: AsJson = False,
@@ -29,7 +29,14 @@ def speed(
     from promptlab.bench.speed import COLUMNS, cells_of
     from promptlab.bench.speed import speed as measure
 
-    rows = list(measure(device, [int(n) for n in k.split(",")], method.split(","), skip_plain, threads))
+    keys = [m.strip() for m in methods.split(",")]
+    if not set(keys) <= {"coop", "cocoop"}:
+        fail(f"--methods takes coop and cocoop; got '{methods}'.")
+    rows = []
+    for row in measure(device, whole_numbers("--k", k), keys, skip_plain, threads):
+        rows.append(row)
+        if not as_json:
+            console().print(" · ".join(cells_of(row)), style="dim", markup=False)
     if as_json:
         return emit_json(rows)
     show_table("One training step, ViT-B-32 with random weights", COLUMNS, [cells_of(row) for row in rows], left=4)
