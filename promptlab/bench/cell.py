@@ -43,7 +43,7 @@ class Bench(nn.Module):
         width, joint = clip.text_width, clip.joint_dim
         self.ctx = nn.Parameter(torch.randn(self.n, width).mul(0.02).to(device))
         self.net = nn.Sequential(nn.Linear(joint, joint // 16), nn.ReLU(), nn.Linear(joint // 16, width)).to(device)
-        self.pixels = torch.randn(self.batch, 3, 224, 224).to(device)
+        self.pixels = torch.randn(self.batch, 3, clip.spec.size, clip.spec.size).to(device)
         self.labels = torch.randint(0, k, (self.batch,)).to(device)
         self.features = F.normalize(clip.encode_image(self.pixels).pooled, dim=-1)
 
@@ -89,7 +89,7 @@ class Bench(nn.Module):
         return float(loss.detach()), torch.cat([p.grad.flatten() for p in learned])
 
 
-def needed_macs(b: Bench) -> float:
+def needed_macs(b: Bench, attention: bool = True) -> float:
     """Multiply-adds of one step that the shared layout needs on the text side: real tokens only, no padding, no image tower.
 
     A frozen matrix costs its product once forward and once backward (no weight gradient); the first block's suffix queries, keys and
@@ -104,7 +104,7 @@ def needed_macs(b: Bench) -> float:
     matrices -= 3 * d * d * suffix * (2 * g - 1)
     keys = g * (p * (p + 1) / 2 + sum(s * p + s * (s + 1) / 2 for s in lengths))
     last = g * sum(p + s for s in lengths)
-    return matrices + 6 * d * (keys * (layers - 1) + last) + 2 * rows * d * clip.joint_dim
+    return matrices + (6 * d * (keys * (layers - 1) + last) if attention else 0) + 2 * rows * d * clip.joint_dim
 
 
 def gemm_rate(device: str, dtype: str, n: int) -> float:
