@@ -43,14 +43,15 @@ class Worker:
         """The cell with its scores, or with the sentence that says why there are none."""
         from promptlab import api
 
+        nothing = {**cell, "run": None, "scores": {}, "seconds": None, "trainable": None}
         try:
-            clip, data = self._clip(cell["backbone"]), self._opened(cell["data"])
-            task = api.Shots(data, cell["shots"], None, cell["protocol"])
-            found = api.compare([cell["method"]], task, seeds=[cell["seed"]], clip=clip, preset=cell["preset"], store=cell["store"], progress=False)
+            task = api.Shots(self._opened(cell["data"]), cell["shots"], None, cell["protocol"])
+            found = api.compare([cell["method"]], task, seeds=[cell["seed"]], clip=self._clip(cell["backbone"]), preset=cell["preset"],
+                                store=cell["store"], progress=False)
         except PromptlabError as error:
-            return {**cell, "run": None, "scores": {}, "seconds": None, "trainable": None, "error": str(error)}
+            return {**nothing, "error": str(error)}
         if not found.runs:
-            return {**cell, "run": None, "scores": {}, "seconds": None, "trainable": None, "error": next(iter(found.errors.values()), "stopped")}
+            return {**nothing, "error": next(iter(found.errors.values()), "stopped")}
         run = found.runs[0]
         return {**cell, "run": run.id, "scores": run.summary["scores"], "seconds": run.meta["seconds"], "trainable": run.meta["trainable"],
                 "error": None}
@@ -80,7 +81,7 @@ def _on_ray(grid: Grid) -> Iterator[dict[str, Any]]:
     try:
         import ray
     except ImportError:
-        raise PromptlabError('a sweep on Ray needs the extra [ray]: pip install "promptlab-vlm[ray]"; without --ray it runs here.') from None
+        raise PromptlabError('a sweep on Ray needs pip install "promptlab-vlm[ray]"; without --ray it runs here.') from None
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False)
     count = max(1, min(len(grid), int(ray.cluster_resources().get("CPU", 1))))

@@ -115,6 +115,7 @@ def test_sweep_summarises_over_seeds(tmp_path):
     assert len(found["rows"]) == 2 and found["summary"][0]["seeds"] == 2
 
 
+@pytest.mark.slow
 def test_pretrain_takes_steps(tmp_path):
     lines = call("pretrain", "--out", str(tmp_path), "--steps", "1", "--json").stdout.strip().splitlines()
     assert {json.loads(line)["kind"] for line in lines} >= {"saved", "zero_shot"}

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from promptlab.errors import PromptlabError
-from promptlab.files import plain
 
 OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
@@ -50,6 +49,8 @@ def whole_numbers(flag: str, text: str) -> tuple[int, ...]:
 
 def emit_json(value: Any, *, line: bool = False) -> None:
     """Plain data as one JSON document on stdout; ``line``: on one line, for streams of events."""
+    from promptlab.files import plain  # brings torch, which `--help` does not wait for
+
     typer.echo(json.dumps(plain(value), indent=None if line else 1, ensure_ascii=False))
 
 
