@@ -19,7 +19,7 @@ from promptlab.backbones.words import Words
 from promptlab.data.batch import PixelSpec
 from promptlab.errors import BackboneLacks, BadData
 
-CHUNK = 32  # images that are encoded at a time when filling the cache
+CHUNK = {"cpu": 16, "cuda": 128}  # images that are encoded at a time when filling the cache
 TEXT_CHUNK = 1024  # sentences that are encoded at a time without gradient
 
 
@@ -108,19 +108,19 @@ class Clip:
         """
         encode = encode or (lambda pixels: self.encode_image(pixels, tokens=tokens))
         if batch.tracked and torch.is_grad_enabled():
-            return self._in_chunks(batch, range(len(batch)), encode)
+            return self._in_chunks(batch, range(len(batch)), encode, fill=False)
         with torch.no_grad():
             return self._remembered(batch, tokens, encode, variant)
 
     def _remembered(self, batch: Any, tokens: bool, encode: Callable[[Tensor], Encoding], variant: tuple) -> Encoding:
         keys = batch.keys if self.fast.cache else None
         if keys is None:
-            return self._in_chunks(batch, range(len(batch)), encode)
+            return self._in_chunks(batch, range(len(batch)), encode, fill=False)
         keys = [(*k, *variant) for k in keys]
         rows = [self.cache.get(k, tokens) for k in keys]
         missing = [i for i, row in enumerate(rows) if row is None]
         if missing:
-            new = _parts(self._in_chunks(batch, missing, encode))
+            new = _parts(self._in_chunks(batch, missing, encode, fill=self.device.type == "cpu" and len(missing) > 1))
             for j, i in enumerate(missing):
                 rows[i] = {name: part[j].cpu().clone() for name, part in new.items()}
                 self.cache.put(keys[i], rows[i])
@@ -129,14 +129,20 @@ class Clip:
         pooled, local = parts.pop("pooled"), parts.pop("tokens", None)
         return Encoding(pooled, local, self.grid if tokens else None, parts)
 
-    def _in_chunks(self, batch: Any, index: Sequence[int], encode: Callable[[Tensor], Encoding]) -> Encoding:
-        out = []
-        for start in range(0, len(index), CHUNK):
-            part = replace(batch, rows=tuple(batch.rows[i] for i in index[start : start + CHUNK]), target=None)
-            out.append(encode(part.pixels(self.spec)))
-        parts = [_parts(e) for e in out]
+    def _in_chunks(self, batch: Any, index: Sequence[int], encode: Callable[[Tensor], Encoding], fill: bool) -> Encoding:
+        """Encode rows of a batch. With ``fill``, a chunk that is not full is filled up: the last bits of a matrix product depend on its
+        number of rows, and the encoding of a picture must not depend on which others were missing (a resumed run, another order)."""
+        parts, grid, size = [], None, CHUNK.get(self.device.type, 16)
+        for chunk in torch.tensor(list(index)).split(size):
+            part = replace(batch, rows=tuple(batch.rows[i] for i in chunk.tolist()), target=None)
+            pixels = part.pixels(self.spec)
+            if fill and len(chunk) < size:
+                pixels = torch.cat([pixels, pixels[-1:].expand(size - len(chunk), -1, -1, -1)])
+            e = encode(pixels)
+            parts.append({name: t[: len(chunk)] for name, t in _parts(e).items()})
+            grid = e.grid
         whole = {name: torch.cat([p[name] for p in parts]) for name in parts[0]}
-        return Encoding(whole.pop("pooled"), whole.pop("tokens", None), out[0].grid, whole)
+        return Encoding(whole.pop("pooled"), whole.pop("tokens", None), grid, whole)
 
     @property
     def grid(self) -> tuple[int, int] | None:

@@ -181,6 +181,14 @@ def test_cache_encodes_only_what_is_new(clip):
     assert len(source.asked) == 10
 
 
+def test_an_encoding_does_not_depend_on_what_was_missing(clip):
+    source = Counting()
+    once = clip.cached_image(Batch(source, tuple(range(40)))).pooled
+    for rows in ((5, 3, 17), tuple(range(39, 18, -1)), (0, 38)):
+        clip.cache.clear()
+        assert torch.equal(clip.cached_image(Batch(source, rows)).pooled, once[list(rows)])
+
+
 def test_cache_is_bounded_and_survives_threads(clip):
     clip.cache.limit = 20 * 32 * 4
     source = Counting()
