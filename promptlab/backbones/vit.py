@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ class ViT:
     def layers(self) -> int:
         return len(self.blocks)
 
-    @property
+    @cached_property
     def points(self) -> dict[str, str]:
         tail = {"image.tokens": "B M E"} if "tokens" in self.offers else {}
         return {"image.pixels": "B 3 H W", "image.embed": "B L D", **block_points("image", self.layers), **tail, "image.pooled": "B E"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,7 @@ class TextTower:
     def layers(self) -> int:
         return len(self.blocks)
 
-    @property
+    @cached_property
     def points(self) -> dict[str, str]:
         return {"text.embed": "B L D", **block_points("text", self.layers), "text.pooled": "N E"}
 
