@@ -9,6 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)
+# How far each never-seen style goes from the photo (1 = all the way) or how coarse it is. At full strength the three that take colour away
+# leave pocket near chance (a sketch of one of 40 animals: 10 %), which compares no methods; these leave 35 to 80 % on the named tasks.
+SKETCH, GRAY, THERMAL = 0.55, 0.55, 0.3
+PIXELS, STITCHES = 18, 22
 
 
 def _gray(x: Tensor) -> Tensor:
@@ -63,25 +67,25 @@ def vintage(x: Tensor, u: Tensor, noise: Tensor) -> Tensor:
 
 
 def pixel_art(x: Tensor, u: Tensor, noise: Tensor) -> Tensor:
-    return _levels(_blocks(x, 16), 3 + (u * 2.99).floor())
+    return _levels(_blocks(x, PIXELS), 3 + (u * 2.99).floor())
 
 
 def sketch(x: Tensor, u: Tensor, noise: Tensor) -> Tensor:
     gray = _gray(x)
     edge = (gray - _box(gray, max(1, round(x.shape[-1] / 48)))).abs()
     line = (1 - (4 + 3 * u) * edge).clamp(0, 1)
-    return line * torch.lerp(torch.ones_like(x), x, 0.35)
+    return torch.lerp(x, line * torch.lerp(torch.ones_like(x), x, 0.35), SKETCH)
 
 
 def grayscale(x: Tensor, u: Tensor, noise: Tensor) -> Tensor:
-    return _gray(x).expand_as(x) * (0.9 + 0.1 * u)
+    return torch.lerp(x, _gray(x).expand_as(x) * (0.9 + 0.1 * u), GRAY)
 
 
 def embroidery(x: Tensor, u: Tensor, noise: Tensor) -> Tensor:
-    side, cells = x.shape[-1], 21
+    side, cells = x.shape[-1], STITCHES
     place = (torch.arange(side, device=x.device) * cells / side) % 1
     cross = torch.minimum((place[:, None] - place[None]).abs(), (place[:, None] + place[None] - 1).abs())
-    thread = 1 - 0.55 * (cross * 2.4).clamp(0, 1)
+    thread = 1 - 0.45 * (cross * 2.4).clamp(0, 1)
     return _levels(_blocks(x, cells), 4) * thread + 0.03 * noise
 
 
@@ -90,7 +94,7 @@ def thermal(x: Tensor, u: Tensor, noise: Tensor) -> Tensor:
     stops = torch.tensor([[0.0, 0.0, 0.2], [0.45, 0.0, 0.6], [0.95, 0.35, 0.1], [1.0, 0.85, 0.2], [1.0, 1.0, 0.95]], device=x.device)
     low = (heat * 3.999).floor().long()[:, 0]
     part = (heat[:, 0] * 3.999 - low)[..., None]
-    return (stops[low] * (1 - part) + stops[low + 1] * part).permute(0, 3, 1, 2)
+    return torch.lerp(x, (stops[low] * (1 - part) + stops[low + 1] * part).permute(0, 3, 1, 2), THERMAL)
 
 
 PAINTERS = {"photo": photo, "poster": poster, "blurry": blurry, "night": night, "foggy": foggy, "vintage": vintage,
