@@ -30,8 +30,7 @@ class CoOp(Method):
         family="text prompt", supervision="supervised", difference="learned context vectors around the class name",
         trains="context vectors", needs=("text",), params_b16_k100=8192, exposes=(Expose("context.ctx", as_="words"),),
         presets={
-            "demo": {"ctx_init": "a photo of a", "optimiser": "adam", "weight_decay": 0.0, "steps": 100, "schedule": "step-cosine",
-                     "views": 4},
+            "demo": {"optimiser": "adam", "lr": 0.01, "weight_decay": 0.0, "steps": 200, "schedule": "step-cosine", "augment": "none"},
             "paper-16shot": {"epochs": 200},
             "paper-1shot": {"epochs": 50},
             "paper-base-to-new": {"ctx_init": "a photo of a", "epochs": 200},

@@ -36,7 +36,8 @@ class KgCoOp(Method):
         id="kgcoop", name="KgCoOp", year=2023, venue="CVPR", paper="arXiv:2303.13283", code="htyao89/KgCoOp",
         family="text prompt", supervision="supervised", difference="learned context, pulled towards the hand-written sentence",
         trains="context vectors", needs=("text",), params_b16_k100=2048, exposes=(Expose("context.ctx", as_="words"),),
-        presets={"demo": {"batch": 32, "optimiser": "adam", "weight_decay": 0.0, "steps": 100, "schedule": "step-cosine", "views": 4}},
+        presets={"demo": {"batch": 32, "optimiser": "adam", "weight_decay": 0.0, "lr": 0.005, "steps": 200, "schedule": "step-cosine",
+                          "augment": "none"}},
         claims=(Claim("average of 11, new", 16, "ViT-B-16", "accuracy", 0.7360, "repository README"),),
         departs=("the guidance term is 1 - cosine as in the code; the paper's squared distance is twice that",
                  "the reference features are float32 instead of float16", "the bias, meta-net and adapter that the code builds "

@@ -41,8 +41,8 @@ class Upl(Method):
         supervision="unsupervised", difference="learned context, fitted on the backbone's own confident guesses",
         trains="context vectors, several copies", protocols=("few_shot", "base_to_new", "unlabelled"), needs=("text",),
         params_b16_k100=131072, exposes=(Expose("contexts.0.ctx", as_="words"),),
-        presets={"demo": {"copies": 2, "ctx_init": "a photo of a", "optimiser": "adam", "weight_decay": 0.0, "steps": 60,
-                          "schedule": "step-cosine", "views": 4}},
+        presets={"demo": {"copies": 2, "ctx_init": "a photo of a", "optimiser": "adam", "weight_decay": 0.0, "lr": 0.005, "steps": 60,
+                          "schedule": "step-cosine", "augment": "none"}},
         departs=("one backbone labels (UPL* averages eight)", "float32 context instead of float16"),
     )
     Hyper = Hyper
