@@ -72,8 +72,8 @@ def compare(out: Path, truth: Path) -> dict[str, float]:
 
 def figures(row: dict[str, Any], plain: dict[str, Any] | None) -> dict[str, float | None]:
     """Ratio to the plain cell, and share of the rate of large products (only where the step is all text)."""
-    rate = row["needed_macs"] / row["gemm_macs"]
-    share, cpu_share = (rate / row[t] if row["how"] == "cached" else None for t in ("seconds", "cpu_seconds"))
+    clocks = (("seconds", "gemm_macs"), ("cpu_seconds", "gemm_cpu_macs"))
+    share, cpu_share = (row["needed_macs"] / row[t] / row[rate] if row["how"] == "cached" else None for t, rate in clocks)
     if plain is None:
         return {"ratio": None, "cpu_ratio": None, "share": share, "cpu_share": cpu_share}
     per_batch = plain["cpu_seconds"] * plain["batch_seconds"] / plain["seconds"]
