@@ -142,11 +142,13 @@ class Report:
 
 
 def zero_shot_report(model: torch.nn.Module, encode: Encode, *, split: str = "test", tasks: Sequence[str] = TASKS,
-                     styles: Sequence[str] = STYLES, repeats: int = 2, limit: int | None = None) -> Report:
-    """The whole table. `model` is an open_clip CLIP in evaluation mode, `encode` turns strings into text features [N, E]."""
+                     styles: Sequence[str] = STYLES, repeats: int = 2, limit: int | None = None,
+                     task_styles: Sequence[str] = ("photo", *UNSEEN_STYLES)) -> Report:
+    """The whole table: names in `styles`, tasks in `task_styles` with at most `limit` pictures each. `model` is an
+    open_clip CLIP in evaluation mode, `encode` turns strings into text features [N, E]."""
     report = Report(quick_zero_shot(model, encode, load_atlas(), styles, repeats, TEMPLATES))
     for task in tasks:
-        for style in styles:
+        for style in task_styles:
             report.tasks[f"{task}@{style}"] = task_zero_shot(model, encode, task_spec(f"{task}@{style}"), split, limit)
     return report
 
@@ -160,10 +162,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--split", default="test")
+    parser.add_argument("--limit", type=int, help="at most this many pictures of each task")
     args = parser.parse_args()
     model, tokenizer = load_pocket(args.weights), PocketTokenizer()
-    report = zero_shot_report(model, lambda texts: encode_short(model, tokenizer.short(texts)), split=args.split)
-    args.out.write_text(page(report, pocket_metadata(args.weights), date.today().isoformat(), args.hardware, args.split), encoding="utf-8")
+    report = zero_shot_report(model, lambda texts: encode_short(model, tokenizer.short(texts)), split=args.split, limit=args.limit)
+    text = page(report, pocket_metadata(args.weights), date.today().isoformat(), args.hardware, args.split, args.limit)
+    args.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ def halves(report: Report) -> str:
     return "\n".join(lines)
 
 
-def page(report: Report, about: dict[str, object], day: str, hardware: str, split: str) -> str:
+def page(report: Report, about: dict[str, object], day: str, hardware: str, split: str, limit: int | None = None) -> str:
     """Markdown of the whole page."""
+    many = f"the first {limit}" if limit else "all"
     held_out = ", ".join(about["held_out_names"])
     return f"""# The pocket backbone: figures
 
@@ -23,13 +24,13 @@ Measured {day} on {hardware} with `python -m promptlab.world.report`.
 
 `pocket` is an ordinary open_clip CLIP (ViT of 64 px, patch 8, width 192, 6 layers; text of width 192, 4 layers; 5.4 M parameters),
 trained by `promptlab pretrain` on {about["pictures"]:,} pictures of the procedural world in {about["minutes"]} minutes
-({about["steps"]} steps) on {hardware}, other work running beside it. The pictures below were not trained on: same things,
+({about["steps"]} steps) on two processor cores, other work running beside it. The pictures below were not trained on: same things,
 other places, grounds, sizes and light.
 
 Seen in pretraining: {", ".join(SEEN_STYLES)}. Never seen: {", ".join(UNSEEN_STYLES)} (*slanted* below), and these names: {held_out}.
 
-Zero-shot, mean of {8} templates, {split} pictures. Tasks: top-1 among the task's classes; `scenes` mean average precision;
-`scenes-masks` share of object pixels whose patch (value path of the last block, no fitting) is named rightly among 20 names.
+Zero-shot, mean of eight templates, {many} {split} pictures of each task. Tasks: top-1 among the task's classes;
+`scenes` mean average precision; `scenes-masks` share of object pixels whose patch (value path of the last block, no fitting) is named rightly among 20 names.
 
 {report.markdown()}
 
