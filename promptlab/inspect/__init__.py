@@ -38,7 +38,8 @@ EXHIBITS: dict[str, Callable[..., Exhibit]] = {
 """What can be asked of one fitted method by name (the command line and the app ask this way)."""
 
 __all__ = [
-    "EXHIBITS", "Exhibit", "Sanity", "attention", "available", "conditioning", "confusion", "curves", "disagreement", "evidence", "gain", "live",
+    "EXHIBITS", "Exhibit", "Sanity", "attention", "available", "conditioning", "confusion", "curves", "disagreement", "evidence",
+    "gain", "live",
     "masks", "memory", "norms", "pixels", "reliability", "residuals", "shift", "show", "text_attention", "transport", "views", "words",
 ]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("attention", "bars", "curve", "heat", "images", "matrix", "maps", "shift", "table", "transport", "words")
+KINDS = ("attention", "bars", "curve", "heat", "images", "maps", "matrix", "shift", "transport", "words")
 INLINE = 12  # rows shown by the HTML of a long table
 
 
