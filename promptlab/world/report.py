@@ -163,10 +163,12 @@ def main() -> None:
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--split", default="test")
     parser.add_argument("--limit", type=int, help="at most this many pictures of each task")
+    parser.add_argument("--note", default="", help="a sentence to add about the run")
     args = parser.parse_args()
     model, tokenizer = load_pocket(args.weights), PocketTokenizer()
     report = zero_shot_report(model, lambda texts: encode_short(model, tokenizer.short(texts)), split=args.split, limit=args.limit)
-    text = page(report, pocket_metadata(args.weights), date.today().isoformat(), args.hardware, args.split, args.limit)
+    text = page(report, pocket_metadata(args.weights), date.today().isoformat(), args.hardware, args.split, args.limit,
+                args.note)
     args.out.write_text(text, encoding="utf-8")
 
 

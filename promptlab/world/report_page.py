@@ -2,6 +2,7 @@
 
 from promptlab.world.report import Report
 from promptlab.world.scene import SEEN_STYLES, UNSEEN_STYLES
+from promptlab.world.styles import GRAY, PIXELS, SKETCH, STITCHES, THERMAL
 from promptlab.world.tasks import task_spec
 
 
@@ -14,7 +15,7 @@ def halves(report: Report) -> str:
     return "\n".join(lines)
 
 
-def page(report: Report, about: dict[str, object], day: str, hardware: str, split: str, limit: int | None = None) -> str:
+def page(report: Report, about: dict[str, object], day: str, hardware: str, split: str, limit: int | None = None, note: str = "") -> str:
     """Markdown of the whole page."""
     many = f"the first {limit}" if limit else "all"
     held_out = ", ".join(about["held_out_names"])
@@ -25,14 +26,22 @@ Measured {day} on {hardware} with `python -m promptlab.world.report`.
 `pocket` is an ordinary open_clip CLIP (ViT of 64 px, patch 8, width 192, 6 layers; text of width 192, 4 layers; 5.4 M parameters),
 trained by `promptlab pretrain` on {about["pictures"]:,} pictures of the procedural world in {about["minutes"]} minutes
 ({about["steps"]} steps) on two processor cores, other work running beside it. The pictures below were not trained on: same things,
-other places, grounds, sizes and light.
+other places, grounds, sizes and light. {note}
 
 Seen in pretraining: {", ".join(SEEN_STYLES)}. Never seen: {", ".join(UNSEEN_STYLES)} (*slanted* below), and these names: {held_out}.
 
 Zero-shot, mean of eight templates, {many} {split} pictures of each task. Tasks: top-1 among the task's classes;
-`scenes` mean average precision; `scenes-masks` share of object pixels whose patch (value path of the last block, no fitting) is named rightly among 20 names.
+`scenes` mean average precision; `scenes-masks` share of object pixels whose patch (value path of the last block, no fitting) is
+named rightly among 20 names.
 
 {report.markdown()}
+
+## How strong the never-seen styles are
+
+Their strength was set on training and validation pictures of the named tasks, so that zero-shot accuracy leaves room both ways:
+`grayscale` takes {GRAY:.0%} of the colour away, `sketch` and `thermal` are mixed into the photo at {SKETCH:.0%} and {THERMAL:.0%}, `pixel-art` has
+{PIXELS} cells a side and `embroidery` {STITCHES} stitches. At full strength the three that replace colour leave pocket near chance.
+Names never shown are near chance as well: nothing ties their words to their looks. They cap what zero-shot can reach on a task.
 
 ## Base and new halves
 
