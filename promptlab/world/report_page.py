@@ -38,9 +38,10 @@ named rightly among 20 names.
 
 ## How strong the never-seen styles are
 
-Their strength was set on training and validation pictures of the named tasks, so that zero-shot accuracy leaves room both ways:
-`grayscale` takes {GRAY:.0%} of the colour away, `sketch` and `thermal` are mixed into the photo at {SKETCH:.0%} and {THERMAL:.0%}, `pixel-art` has
-{PIXELS} cells a side and `embroidery` {STITCHES} stitches. At full strength the three that replace colour leave pocket near chance.
+Their strength was set on validation pictures of the named tasks, so that zero-shot accuracy leaves room both ways:
+`grayscale` takes {GRAY:.0%} of the colour away, `sketch` and `thermal` are mixed into the photo at {SKETCH:.0%} and {THERMAL:.0%},
+`pixel-art` has {PIXELS} cells a side and `embroidery` {STITCHES} stitches.
+At full strength the three that replace colour leave pocket near chance.
 Names never shown are near chance as well: nothing ties their words to their looks. They cap what zero-shot can reach on a task.
 
 ## Base and new halves
