@@ -43,7 +43,8 @@ def test_rows(monkeypatch):
         np.savez(spec["out"], loss=2.0, gradient=np.ones(3), text=np.ones((2, 2)))
         batch = {"coop": 32, "cocoop": 4}[spec["method"]]
         return {"dtype": "float32", **spec, "images": spec.get("images", batch), "batch": batch, "cpu_seconds": 1.0,
-                "gemm_macs": 1e9, "gemm_cpu_macs": 1e9, "seconds": 8.0 if spec["how"] == "plain" else 1.0, "needed_macs": 5e8, "peak_bytes": 1e9}
+                "gemm_macs": 1e9,
+                "gemm_cpu_macs": 1e9, "seconds": 8.0 if spec["how"] == "plain" else 1.0, "needed_macs": 5e8, "peak_bytes": 1e9}
 
     monkeypatch.setattr(speed, "run", run)
     rows = list(speed.speed("cpu", (10, 1000)))
