@@ -103,6 +103,7 @@ def test_fit_evaluate_predict(tmp_path):
     assert len(answer[0]["answer"]) == 3
 
 
+@pytest.mark.slow
 def test_compare_puts_zero_shot_beside_the_methods(tmp_path):
     argv = ("compare", "taskres:steps=2,augment=none", *TINY, "--protocol", "few_shot", "--seeds", "1,2", "--out", str(tmp_path), "--json")
     found = json.loads(call(*argv).stdout)
@@ -110,6 +111,7 @@ def test_compare_puts_zero_shot_beside_the_methods(tmp_path):
     assert found["rows"][1]["seeds"] == 2 and found["rows"][1]["trainable"] > 0
 
 
+@pytest.mark.slow
 def test_sweep_summarises_over_seeds(tmp_path):
     found = json.loads(call("sweep", "zero_shot", *TINY[:2], "--shots", "1", "--seeds", "1,2", "--out", str(tmp_path), "--json").stdout)
     assert len(found["rows"]) == 2 and found["summary"][0]["seeds"] == 2

@@ -52,6 +52,7 @@ def test_links_of_the_documents_lead_somewhere():
             assert (ROOT / target).exists(), f"{name} links to {target}"
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(tmp_path):
     example = code(README)
     assert len([line for line in example.splitlines() if line.strip()]) <= 12
