@@ -40,3 +40,22 @@ def speed(
     if as_json:
         return emit_json(rows)
     show_table("One training step, ViT-B-32 with random weights", COLUMNS, [cells_of(row) for row in rows], left=4)
+
+
+@app.command()
+@guarded
+def insight(
+    pictures: Annotated[int, typer.Option(min=1, help="Most pictures of each set.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """How often evidence maps point at the thing, beside controls, on the pocket backbone; seconds of each exhibit."""
+    from promptlab.backbones.load import load
+    from promptlab.bench.insight import COLUMNS, SETS, TIMED, pointing, timing
+
+    clip = load("pocket", device="cpu")
+    points, times = [pointing(clip, which, pictures) for which in SETS], timing(clip)
+    if as_json:
+        return emit_json({"pointing": points, "exhibits": times})
+    rows = [[f"{100 * r[c]:.1f} %" if isinstance(r[c], float) else r[c] for c in COLUMNS] for r in points]
+    show_table("Peak of the map in the object's box, photo style, test pictures", COLUMNS, rows)
+    show_table("Seconds per exhibit on pocket", TIMED, [[f"{r[c]:.2f}" if isinstance(r[c], float) else r[c] for c in TIMED] for r in times])

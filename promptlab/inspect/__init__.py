@@ -40,7 +40,8 @@ EXHIBITS: dict[str, Callable[..., Exhibit]] = {
 __all__ = [
     "EXHIBITS", "Exhibit", "Sanity", "attention", "available", "conditioning", "confusion", "curves", "disagreement", "evidence",
     "gain", "live",
-    "masks", "memory", "norms", "pixels", "reliability", "residuals", "shift", "show", "text_attention", "transport", "views", "words",
+    "masks", "memory", "norms", "pixels", "reliability", "residuals", "shift", "show", "takes", "text_attention", "transport",
+    "views", "words",
 ]
 
 
@@ -56,9 +57,14 @@ def show(subject: Any, what: str, image: Any = None, **settings: Any) -> Exhibit
     return make(subject, **settings)
 
 
+def takes(*parameters: str) -> tuple[str, ...]:
+    """The exhibits that take any of these parameters: ``takes("image", "images")`` look at pictures, ``takes("name")`` at a class."""
+    return tuple(what for what, make in EXHIBITS.items() if set(parameters) & set(_signature.signature(make).parameters))
+
+
 def looks_at_pictures(what: str) -> bool:
     """True for exhibits that are made of a picture."""
-    return bool({"image", "images"} & set(_signature.signature(EXHIBITS[what]).parameters))
+    return what in takes("image", "images")
 
 
 def available(subject: Any, image: Any) -> dict[str, Exhibit | str]:

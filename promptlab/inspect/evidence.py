@@ -42,11 +42,11 @@ class Capture:
 
 
 def relevance(method: Method, batch: Batch, score: Score) -> Tensor | None:
-    """Relevance [M] of the patches of one picture for ``score(method, batch)`` (a scalar); None where the method reads the picture
+    """Relevance [M] of the patches of one picture for ``score(method, batch)`` ([B]); None where the method reads the picture
     by a path of its own (a value path without attention)."""
     seen, clip = Capture(), method.backbone
     with torch.enable_grad():
-        value = score(with_edits(method, [seen.edit()]), batch)
+        value = score(with_edits(method, [seen.edit()]), batch).sum()
         if not seen.patterns:
             return None
         grads = torch.autograd.grad(value, seen.patterns, allow_unused=True)
@@ -69,14 +69,13 @@ def occlusion(method: Method, batch: Batch, score: Score, cells: int = 8) -> Ten
     """Fall [cells²] of the score when one cell is painted in the mean colour; for towers without named attention."""
     x = batch.pixels(method.backbone.spec)
     edges = torch.linspace(0, x.shape[-1], cells + 1).round().int().tolist()
+    painted = x.expand(cells**2 + 1, -1, -1, -1).clone()
+    for i in range(cells):
+        for j in range(cells):
+            painted[1 + i * cells + j, :, edges[i] : edges[i + 1], edges[j] : edges[j + 1]] = 0
     with torch.no_grad():
-        base, falls = float(score(method, Batch.of(x))), []
-        for i in range(cells):
-            for j in range(cells):
-                y = x.clone()
-                y[:, :, edges[i] : edges[i + 1], edges[j] : edges[j + 1]] = 0
-                falls.append(base - float(score(method, Batch.of(y))))
-    return torch.tensor(falls)
+        values = score(method, Batch.of(painted)).cpu()
+    return values[0] - values[1:]
 
 
 def deletion(method: Method, pixels: Tensor, heat: Tensor, grid: tuple[int, int], score: Score) -> float:
@@ -84,13 +83,12 @@ def deletion(method: Method, pixels: Tensor, heat: Tensor, grid: tuple[int, int]
 
     Divided by the score of the whole picture, so that 1 means that deleting changed nothing.
     """
-    order, values = heat.argsort(descending=True), []
+    order, keep = heat.argsort(descending=True), torch.ones(len(SHARES), len(heat))
+    for row, share in zip(keep, SHARES):
+        row[order[: round(share * len(heat))]] = 0
+    mask = F.interpolate(keep.reshape(-1, 1, *grid), size=pixels.shape[-2:], mode="nearest")
     with torch.no_grad():
-        for share in SHARES:
-            keep = torch.ones(len(heat))
-            keep[order[: round(share * len(heat))]] = 0
-            mask = F.interpolate(keep.reshape(1, 1, *grid), size=pixels.shape[-2:], mode="nearest")
-            values.append(float(score(method, Batch.of(pixels * mask))))
+        values = score(method, Batch.of(pixels * mask)).cpu().tolist()
     return float(np.trapezoid(values, SHARES) / (SHARES[-1] - SHARES[0]) / max(values[0], 1e-12))
 
 
@@ -99,15 +97,15 @@ def class_score(c: int) -> Score:
 
     def score(method: Method, batch: Batch) -> Tensor:
         pred = method(batch, method.bank()).pred
-        pred = pred.flatten(2).amax(-1)[0] if pred.ndim == 4 else pred[0]
-        return pred[c] - (pred.sum() - pred[c]) / max(1, len(pred) - 1)
+        pred = pred.flatten(2).amax(-1) if pred.ndim == 4 else pred
+        return pred[:, c] - (pred.sum(1) - pred[:, c]) / max(1, pred.shape[1] - 1)
 
     return score
 
 
 def probability(c: int) -> Score:
     def score(method: Method, batch: Batch) -> Tensor:
-        return method.kind.probabilities(method(batch, method.bank()).pred)[0, c]
+        return method.kind.probabilities(method(batch, method.bank()).pred)[:, c]
 
     return score
 
@@ -115,7 +113,7 @@ def probability(c: int) -> Score:
 def random_score(method: Method, batch: Batch, seed: int) -> Score:
     """Cosine to a random direction: a prompt that means nothing, read by the same tower."""
     direction = random_like(method.backbone.cached_image(batch).pooled[0].float(), seed)
-    return lambda m, b: F.cosine_similarity(m.image(b).pooled.float(), direction[None])[0]
+    return lambda m, b: F.cosine_similarity(m.image(b).pooled.float(), direction[None])
 
 
 def _map(method: Method, batch: Batch, score: Score) -> tuple[Tensor, tuple[int, int], str]:

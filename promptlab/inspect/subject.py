@@ -57,7 +57,8 @@ def class_index(method: Method, name: str | int | None, pred: Tensor) -> int:
         return name
     if name in names:
         return names.index(name)
-    raise BadData(f"the method has no class {name!r}; its classes are {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}.")
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    raise BadData(f"the method has no class {name!r}; its classes are {', '.join(names[:12])}{more}.")
 
 
 def class_text(bank: Bank, out: Out) -> Tensor | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from promptlab.data.batch import Split
@@ -33,13 +34,13 @@ def nearest(vectors: Tensor, vocabulary: Tensor, k: int) -> tuple[Tensor, Tensor
 
 def null_band(vectors: Tensor, vocabulary: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
     """5th and 95th percentile [n] of the distance from random directions, of each vector's own length, to their nearest token."""
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(DRAWS, vocabulary.shape[1], generator=generator).to(vectors.device)
-    noise = noise / noise.norm(dim=-1, keepdim=True)
-    bands = []
-    for length in vectors.float().norm(dim=-1):
-        d = nearest(noise * length, vocabulary, 1)[0][:, 0]
-        bands.append(torch.quantile(d, torch.tensor([0.05, 0.95], device=d.device)))
+    generator, bands = torch.Generator().manual_seed(seed), []
+    noise = F.normalize(torch.randn(DRAWS, vocabulary.shape[1], generator=generator), dim=-1).to(vectors.device).double()
+    words = vocabulary.double()
+    along, square = noise @ words.T, (words**2).sum(1)
+    for length in vectors.double().norm(dim=-1):
+        d = (length**2 - 2 * length * along + square).amin(1).clamp_min(0).sqrt()
+        bands.append(torch.quantile(d, torch.tensor([0.05, 0.95], device=d.device, dtype=d.dtype)).float())
     low_high = torch.stack(bands)
     return low_high[:, 0], low_high[:, 1]
 

@@ -135,7 +135,7 @@ def test_deletion_of_a_perfect_map():
         backbone = clip
 
     def score(_, batch: Batch):
-        return batch.pixels(clip.spec).mean()
+        return batch.pixels(clip.spec).mean((1, 2, 3))
 
     heat = F.avg_pool2d(pixels[:, :1], 8).flatten()
     assert deletion(Stub(), pixels, heat, (4, 4), score) == pytest.approx(0.05 / 0.9, abs=1e-6)
