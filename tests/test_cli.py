@@ -15,7 +15,7 @@ from promptlab.cli.common import whole_numbers
 from promptlab.cli.train import FIXED, final_line
 from promptlab.scale import Grid, summarise
 
-COMMANDS = ("app", "methods", "doctor", "world", "fit", "compare", "sweep", "evaluate", "predict", "pretrain", "bench")
+COMMANDS = ("app", "methods", "doctor", "world", "fit", "compare", "sweep", "evaluate", "predict", "inspect", "pretrain", "bench")
 TINY = ("--data", "world:vehicles@night", "--shots", "1")
 
 
