@@ -10,7 +10,7 @@ from promptlab.errors import BadData
 from promptlab.inspect.exhibit import Exhibit
 
 __all__ = ["draw", "paper", "save"]
-DOTS = 130  # per inch of saved pictures
+DOTS = 110  # per inch of saved pictures
 FORMATS = (".html", ".png", ".svg", ".pdf", ".json")
 
 

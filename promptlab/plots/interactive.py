@@ -9,9 +9,10 @@ from plotly.subplots import make_subplots
 
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.curves import BASELINE, FONT, PALETTE
-from promptlab.plots.panels import Panel, panels
+from promptlab.plots.panels import Panel, is_wide, panels
 
 INK = {False: "#374151", True: "#D1D5DB"}
+CAPTION = {False: "#6B7280", True: "#9CA3AF"}
 PAGE = {False: "white", True: "#111827"}
 HEIGHT = {"heat": 250, "picture": 250, "lines": 300, "bars": 300, "points": 420}
 NARROW = 520  # px; below it panels stand under one another
@@ -23,10 +24,11 @@ def figure(e: Exhibit, *, width: int | None = None, dark: bool = False) -> go.Fi
     """The figure of an exhibit; ``width`` in px sets the number of columns (None: as wide as its container, laid out for 900)."""
     shown = panels(e)
     w = width or 900
-    wide = any(p.what in ("points", "bars", "lines") or p.x_names for p in shown)
-    columns = min(len(shown), max(1, w // (NARROW // 2 if not wide else NARROW - 100)))
+    wide = any(map(is_wide, shown))
+    columns = min(len(shown), max(1, w // (190 if not wide else NARROW - 100)))
     rows = -(-len(shown) // columns)
-    heights = [max(_height(p) for p in shown[r * columns : (r + 1) * columns]) for r in range(rows)]
+    side = (w - 80) // columns
+    heights = [max(_height(p, side) for p in shown[r * columns : (r + 1) * columns]) for r in range(rows)]
     total = sum(heights) + 60 * rows
     drawn = make_subplots(
         rows, columns, subplot_titles=[p.title for p in shown], row_heights=[h / sum(heights) for h in heights],
@@ -35,26 +37,31 @@ def figure(e: Exhibit, *, width: int | None = None, dark: bool = False) -> go.Fi
     )
     for i, p in enumerate(shown):
         _PAINT[p.what](drawn, p, i // columns + 1, i % columns + 1)
-    caption = _wrap(" · ".join([e.note, *map(str, e.sanity)]), w // 7)
-    lines = caption.count("<br>") + 1
-    ink = INK[dark]
+    caption = _wrap(" · ".join([e.note, *map(str, e.sanity)]), (w - 30) // 6)
+    titled, entries = any(p.x_title for p in shown[-columns:]), sum(len(p.series) for p in shown) if _legend(shown) else 0
+    under = 64 if titled else 34  # px between the lowest axis and what stands below it
+    beside = 21 * -(-entries * 175 // w) if w > NARROW else 21 * entries
+    below = under + beside + 10 + 15 * (caption.count("<br>") + 1)
+    names = [n for p in shown[::columns] for n in (*p.y_names, *(p.series[0][1] if p.what == "bars" and not _upright(p) else ()))]
+    left = max([60, *(14 + 7 * len(str(n)) for n in names)])
+    head = 50 + 20 * (_wrap(e.title, w // 9).count("<br>") + 1)
     drawn.update_layout(
-        title={"text": _wrap(e.title, w // 9), "x": 0, "xanchor": "left", "font": {"size": 15}},
-        height=total + 70 + 18 * lines,
+        title={"text": _wrap(e.title, w // 9), "x": 10 / w, "xanchor": "left", "y": 1 - 14 / (total + head + below), "yanchor": "top"},
+        title_font_size=15,
+        height=total + head + below,
         width=width,
         template="plotly_dark" if dark else "plotly_white",
-        font={"family": FONT, "size": 12, "color": ink},
-        margin={"l": 60, "r": 20, "t": 80, "b": 50 + 18 * lines},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": -30 / total, "yanchor": "top", "x": 0},
+        font={"family": FONT, "size": 12, "color": INK[dark]},
+        margin={"l": left, "r": 20, "t": head, "b": below},
+        paper_bgcolor=PAGE[dark],
+        plot_bgcolor=PAGE[dark],
+        showlegend=entries > 0,
+        legend={"orientation": "h" if w > NARROW else "v", "y": -under / total, "yanchor": "top", "x": 0},
         uirevision=e.title,
     )
     drawn.update_annotations(font_size=12)
-    drawn.add_annotation(
-        text=caption, x=0, y=-(40 + 14 * (1 + _legend(shown))) / total, xref="paper", yref="paper", xanchor="left", yanchor="top",
-        showarrow=False, align="left", font={"size": 11, "color": BASELINE},
-    )
+    foot = {"x": 0, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top", "showarrow": False, "align": "left"}
+    drawn.add_annotation(text=caption, xshift=10 - left, yshift=-(under + beside), font={"size": 11, "color": CAPTION[dark]}, **foot)
     return drawn
 
 
@@ -84,7 +91,9 @@ def _legend(shown: list[Panel]) -> bool:
     return any(len(p.series) > 1 for p in shown)
 
 
-def _height(p: Panel) -> int:
+def _height(p: Panel, side: int) -> int:
+    if p.what in ("heat", "picture"):
+        return min(HEIGHT[p.what], side)
     if p.what == "bars":
         return max(180, 40 + 22 * max(len(x) for _, x, _, _ in p.series)) if not _upright(p) else 260
     return HEIGHT[p.what]
@@ -157,6 +166,9 @@ def _bars(figure: go.Figure, p: Panel, row: int, column: int) -> None:
     for i, (name, x, y, how) in enumerate(p.series):
         colour = BASELINE if name in ("zero-shot", "before the step", "left out") else PALETTE[i % len(PALETTE)]
         at = {"x": x, "y": y} if up else {"x": y, "y": x}
+        if how.get("dot"):
+            figure.add_scatter(**at, name=name, mode="markers", marker={"color": colour, "size": 9}, row=row, col=column)
+            continue
         figure.add_bar(**at, name=name, orientation="v" if up else "h", marker={"color": colour}, row=row, col=column)
         if how.get("stack"):
             figure.update_layout(barmode="stack")

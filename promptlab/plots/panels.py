@@ -7,6 +7,8 @@ import numpy as np
 
 from promptlab.inspect.exhibit import Exhibit
 
+WIDE = 8  # names on the horizontal axis
+MOST_BARS = 20  # bars under one another
 MOST = 6  # panels of one row of maps; more would not be readable at 400 px
 
 
@@ -38,9 +40,26 @@ def panels(e: Exhibit) -> list[Panel]:
     return _MAKERS[e.kind](e)
 
 
+def is_wide(p: Panel) -> bool:
+    """Whether a panel needs half a page or more."""
+    return p.what in ("points", "bars", "lines") or len(p.x_names) > WIDE
+
+
 def _shared(*arrays: np.ndarray) -> dict[str, float]:
     """One colour range for several maps."""
     return {"low": float(min(np.nanmin(a) for a in arrays)), "high": float(max(np.nanmax(a) for a in arrays))}
+
+
+def _largest(z: np.ndarray) -> np.ndarray:
+    """Indices of the values of [n] that are largest in size, at most MOST_BARS, without those that are not a number."""
+    order = np.argsort(-np.abs(np.nan_to_num(z)), kind="stable")
+    return order[~np.isnan(z[order])][:MOST_BARS]
+
+
+def _of(title: str, order: np.ndarray, z: np.ndarray) -> str:
+    """The title, saying so where not all are shown."""
+    n = int((~np.isnan(z)).sum())
+    return title if len(order) == n else f"{title} ({len(order)} largest of {n})"
 
 
 def _attention(e: Exhibit) -> list[Panel]:
@@ -106,20 +125,25 @@ def _shift(e: Exhibit) -> list[Panel]:
     arrows = tuple((*b, *c) for b, c in zip(a["text_before"].tolist(), a["text_after"].tolist()))
     out = [Panel("points", "one projection", series=tuple(series), x_title="first axis", y_title="second axis", marks=arrows)]
     if "margin_before" in a:
-        order = np.argsort(np.nan_to_num(a["margin_after"] - a["margin_before"]))
+        change = a["margin_after"] - a["margin_before"]
+        order = _largest(change)  # classes without a picture have no margin
+        order = order[np.argsort(-change[order])]
         pair = tuple((w, np.array(names)[order], a[f"margin_{k}"][order], {}) for k, w in (("before", "zero-shot"), ("after", "tuned")))
-        out.append(Panel("bars", "margin of each class", series=pair, x_title="cosine to the own class minus the best other"))
+        said = "own cosine minus best other"
+        out.append(Panel("bars", _of("margin of a class", order, change), series=pair, x_title=said))
     return out
 
 
 def _words(e: Exhibit) -> list[Panel]:
-    names = tuple(f"{v}: {w}" for v, w in zip(e.labels["vector"], e.labels["word 1"]))
+    said = [w if w.isprintable() and chr(0xFFFD) not in w else "(part of a letter)" for w in e.labels["word 1"]]
+    names = tuple(f"{v}: {w}" for v, w in zip(e.labels["vector"], said))
     low, high = e.arrays["null_low"], e.arrays["null_high"]
-    bars = ("distance to the nearest word", np.array(names), e.arrays["distance"][:, 0], {})
-    band = tuple((n, float(a), float(b)) for n, a, b in zip(names, low, high))
+    order = np.arange(len(names))[:MOST_BARS]
+    bars = ("distance to the nearest word", np.array(names)[order], e.arrays["distance"][order, 0], {"dot": True})
+    band = tuple((names[i], float(low[i]), float(high[i])) for i in order)
     return [
         Panel(
-            "bars", "bars that end inside the grey band are no better than chance", series=(bars,), x_title="Euclidean distance", marks=band
+            "bars", "inside the grey band: as chance", series=(bars,), x_title="Euclidean distance", marks=band
         )
     ]
 
@@ -133,13 +157,16 @@ def _matrix(e: Exhibit) -> list[Panel]:
             scale = {"low": -bound, "high": bound} if diverging else _shared(z)
             out.append(Panel("heat", k, z, x_names=names, y_names=names, diverging=diverging, **scale))
         elif z.ndim == 1 and len(z) == len(names):
-            out.append(Panel("bars", k, series=((k, np.array(names), z, {}),)))
+            order = np.sort(_largest(z))
+            at = np.array([f"{i + 1}. {names[i]}" for i in order])  # names may come twice
+            out.append(Panel("bars", _of(k, order, z), series=((k, at, z[order], {}),)))
     return out
 
 
 def _heat(e: Exhibit) -> list[Panel]:
-    out, scale = [], _shared(*e.arrays.values())
+    out = []
     for k, z in e.arrays.items():
+        scale = _shared(*e.arrays.values()) if "before" in e.arrays else _shared(z)  # two states compare, two measures do not
         names = tuple(e.labels.get(k, next((v for v in e.labels.values() if len(v) == z.shape[1]), ())))
         out.append(Panel("heat", {"before": "zero-shot", "after": "tuned"}.get(k, k), z, x_names=names, y_title="layer", **scale))
     return out
@@ -205,8 +232,10 @@ def _bars(e: Exhibit) -> list[Panel]:
             Panel("bars", "logits", series=parts, x_title="logit"),
             Panel("bars", "strongest votes", series=(("vote", shots, a["vote"][near], {}),)),
         ]
-    order = np.argsort(np.nan_to_num(a["gain"]))
-    return [Panel("bars", "gain over zero-shot", series=(("gain", names[order], a["gain"][order], {}),), x_title="accuracy")]
+    order = _largest(a["gain"])
+    order = order[np.argsort(-a["gain"][order])]
+    shown = ("gain", names[order], a["gain"][order], {})
+    return [Panel("bars", _of("gain over zero-shot", order, a["gain"]), series=(shown,), x_title="accuracy")]
 
 
 def _images(e: Exhibit) -> list[Panel]:

@@ -6,18 +6,19 @@ from matplotlib.figure import Figure
 
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.curves import BASELINE, PALETTE
-from promptlab.plots.panels import Panel, panels
+from promptlab.plots.panels import Panel, is_wide, panels
 
 NAMED = 24
 INK = {False: "#374151", True: "#D1D5DB"}
+CAPTION = {False: "#6B7280", True: "#9CA3AF"}
 PAGE = {False: "white", True: "#111827"}
 
 
 def figure(e: Exhibit, *, width: float = 9.0, dark: bool = False) -> Figure:
     """``width`` in inches."""
     shown = panels(e)
-    wide = any(p.what in ("points", "bars", "lines") or p.x_names for p in shown)
-    columns = min(len(shown), max(1, int(width // (4.2 if wide else 2.2))))
+    wide = any(map(is_wide, shown))
+    columns = min(len(shown), max(1, int(width // (4.2 if wide else 1.8))))
     rows = -(-len(shown) // columns)
     side = width / columns
     heights = [max(_height(p, side) for p in shown[r * columns : (r + 1) * columns]) for r in range(rows)]
@@ -29,7 +30,7 @@ def figure(e: Exhibit, *, width: float = 9.0, dark: bool = False) -> Figure:
         _PAINT[p.what](axis, p)
         _dress(axis, p, dark)
     drawn.suptitle(e.title, x=0.01, ha="left", fontsize=11, color=INK[dark])
-    drawn.supxlabel(" · ".join([e.note, *map(str, e.sanity)]), x=0.01, ha="left", fontsize=7, color=BASELINE, wrap=True)
+    drawn.supxlabel(" · ".join([e.note, *map(str, e.sanity)]), x=0.01, ha="left", fontsize=7, color=CAPTION[dark], wrap=True)
     return drawn
 
 
@@ -81,10 +82,13 @@ def _bars(axis: Axes, p: Panel) -> None:
     up, stacked = p.series[0][3].get("upright"), p.series[0][3].get("stack")
     names = list(p.series[0][1])
     base, size = np.zeros(len(names)), 0.8 if stacked or up else 0.8 / len(p.series)
-    for i, (name, x, y, _) in enumerate(p.series):
+    for i, (name, x, y, how) in enumerate(p.series):
         colour = BASELINE if name in ("zero-shot", "before the step", "left out") else PALETTE[i % len(PALETTE)]
         if up:
             axis.bar(x, y, size, label=name, color=colour)
+            continue
+        if how.get("dot"):
+            axis.plot(y, np.arange(len(x)), "o", label=name, color=colour, markersize=5, zorder=3)
             continue
         at = np.arange(len(x)) + (0 if stacked else (i - (len(p.series) - 1) / 2) * size)
         axis.barh(at, y, size, left=base if stacked else None, label=name, color=colour)
