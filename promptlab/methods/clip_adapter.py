@@ -37,7 +37,7 @@ class CLIPAdapter(Method):
         family="adapter", supervision="supervised", difference="a bottleneck on the image feature, blended with the feature",
         trains="two bias-free linear maps", params_b16_k100=131_072,
         presets={"demo": {"optimiser": "adam", "lr": 1e-3, "weight_decay": 0.0, "batch": 32, "steps": 300, "schedule": "step-cosine",
-                          "views": 4},
+                          "augment": "none"},
                  "paper": {"lr": 1e-5, "batch": 32, "epochs": 200, "views": 0}},
         claims=(Claim("average of 11, all", 16, "RN50", "accuracy", 0.7444, "gaopengcuhk/Tip-Adapter: exp.log"),),
         departs=("the default recipe (SGD 0.1, 300 epochs over 20 cached views, batch 256) is the re-implementation's in jusiro/CLAP, "

@@ -57,7 +57,7 @@ class TipAdapter(Method):
         family="adapter", supervision="training-free", difference="votes of the nearest shots added to the zero-shot logits",
         trains="nothing, or the keys of the memory (-F)", open_vocabulary=False, identity_at_init=True, protocols=("few_shot",),
         params_b16_k100=0, exposes=(Expose("affinity", as_="memory"),),
-        presets={"demo": {"views": 10, "batch": 32}, "F": {"finetune": True}},
+        presets={"demo": {"augment": "none", "passes": 1, "batch": 32, "lr": 3e-3}, "F": {"finetune": True}},
         claims=(Claim("average of 11, all", 16, "RN50", "accuracy", 0.7032, "repository exp.log"),
                 Claim("average of 11, all, -F", 16, "RN50", "accuracy", 0.7583, "repository exp.log")),
         departs=("the last epoch of -F is kept, and α, β come from validation pictures; the code takes the best epoch on the test set, "
