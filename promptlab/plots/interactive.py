@@ -37,6 +37,12 @@ def figure(e: Exhibit, *, width: int | None = None, dark: bool = False) -> go.Fi
     )
     for i, p in enumerate(shown):
         _PAINT[p.what](drawn, p, i // columns + 1, i % columns + 1)
+    _surround(drawn, e, shown, columns, total, w, dark)
+    return drawn.update_layout(width=width)
+
+
+def _surround(drawn: go.Figure, e: Exhibit, shown: list[Panel], columns: int, total: int, w: int, dark: bool) -> None:
+    """Title, legend and caption, placed in px around axes of ``total`` px so that nothing overlaps at any width."""
     caption = _wrap(" · ".join([e.note, *map(str, e.sanity)]), (w - 30) // 6)
     titled, entries = any(p.x_title for p in shown[-columns:]), sum(len(p.series) for p in shown) if _legend(shown) else 0
     under = 64 if titled else 34  # px between the lowest axis and what stands below it
@@ -49,7 +55,6 @@ def figure(e: Exhibit, *, width: int | None = None, dark: bool = False) -> go.Fi
         title={"text": _wrap(e.title, w // 9), "x": 10 / w, "xanchor": "left", "y": 1 - 14 / (total + head + below), "yanchor": "top"},
         title_font_size=15,
         height=total + head + below,
-        width=width,
         template="plotly_dark" if dark else "plotly_white",
         font={"family": FONT, "size": 12, "color": INK[dark]},
         margin={"l": left, "r": 20, "t": head, "b": below},
@@ -62,7 +67,6 @@ def figure(e: Exhibit, *, width: int | None = None, dark: bool = False) -> go.Fi
     drawn.update_annotations(font_size=12)
     foot = {"x": 0, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top", "showarrow": False, "align": "left"}
     drawn.add_annotation(text=caption, xshift=10 - left, yshift=-(under + beside), font={"size": 11, "color": CAPTION[dark]}, **foot)
-    return drawn
 
 
 def page(e: Exhibit, dark: bool) -> str:
