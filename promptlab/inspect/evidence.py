@@ -21,7 +21,8 @@ from promptlab.inspect.subject import class_index, method_of, one_picture, rando
 from promptlab.method import Method, sandbox
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)  # of patches that are deleted, most relevant first
-CONTROLS = 4  # random directions of the control
+CONTROLS = {"relevance": 4, "occlusion": 2}  # random directions of the control
+CELLS = 6  # of a side of the occlusion map
 
 Score = Callable[[Method, Batch], Tensor]
 
@@ -65,7 +66,7 @@ def relevance(method: Method, batch: Batch, score: Score) -> Tensor | None:
     return carried[0, lead : lead + m].cpu()
 
 
-def occlusion(method: Method, batch: Batch, score: Score, cells: int = 8) -> Tensor:
+def occlusion(method: Method, batch: Batch, score: Score, cells: int = CELLS) -> Tensor:
     """Fall [cells²] of the score when one cell is painted in the mean colour; for towers without named attention."""
     x = batch.pixels(method.backbone.spec)
     edges = torch.linspace(0, x.shape[-1], cells + 1).round().int().tolist()
@@ -121,7 +122,7 @@ def _map(method: Method, batch: Batch, score: Score) -> tuple[Tensor, tuple[int,
     heat = relevance(method, batch, score) if "attention" in method.backbone.offers else None
     if heat is not None:
         return heat, method.backbone.grid, "relevance"
-    return occlusion(method, batch, score), (8, 8), "occlusion"
+    return occlusion(method, batch, score), (CELLS, CELLS), "occlusion"
 
 
 def _control(method: Method, batch: Batch, seed: int, how: str) -> Tensor:
@@ -148,7 +149,7 @@ def evidence(subject: Any, image: Any, name: str | int | None = None, *, seed: i
             c = class_index(method, name, method(batch, method.bank()).pred[0])
         after, grid, how = _map(method, batch, class_score(c))
         before = occlusion(plain, batch, class_score(c)) if how == "occlusion" else _map(plain, batch, class_score(c))[0]
-        controls = [_control(method, batch, seed + i, how) for i in range(CONTROLS)]
+        controls = [_control(method, batch, seed + i, how) for i in range(CONTROLS[how])]
         judge = probability(c)
         ours = deletion(method, pixels, after, grid, judge)
         null = float(np.mean([deletion(method, pixels, h, grid, judge) for h in controls]))
