@@ -42,7 +42,7 @@ class WiSEFT(Method):
         family="other", supervision="supervised", difference="fine-tuned image tower and head, averaged with the zero-shot weights",
         trains="all image weights and a linear head", needs=("image-weights",), open_vocabulary=False, identity_at_init=True,
         protocols=("few_shot",), params_b16_k100=86_243_940,
-        presets={"demo": {"lr": 1e-4, "batch": 32, "steps": 100, "warmup_steps": 10},
+        presets={"demo": {"lr": 1e-4, "batch": 32, "steps": 60, "warmup_steps": 10, "augment": "none"},
                  "few-shot-head": {"train": "head", "lr": 1e-5}},
         claims=(Claim("imagenet, head only", 16, "ViT-B-16", "accuracy", 0.73, "repository issue 5"),),
         departs=("weights are kept as their change Δ from the start, so weight decay pulls to zero-shot instead of to zero "
