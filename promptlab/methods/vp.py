@@ -42,7 +42,7 @@ class VisualPrompting(Method):
         id="vp", name="Visual Prompting", year=2022, venue="arXiv", paper="arXiv:2203.17274", code="hjbahng/visual_prompting",
         family="visual prompt", supervision="supervised", difference="a learned frame of pixels around every picture",
         trains="pixels", needs=("pixels",), params_b16_k100=69_840, exposes=(Expose("prompt", as_="pixels"),),
-        presets={"demo": {"init": "zeros", "lr": 40.0, "batch": 64, "steps": 150, "warmup_steps": 10}},
+        presets={"demo": {"init": "zeros", "lr": 1.0, "prompt_size": 4, "batch": 32, "steps": 60, "warmup_steps": 10}},
         claims=(Claim("cifar100", None, "ViT-B-32", "accuracy", 0.753, "Table 1, full training set (recalled, not checked)"),),
         departs=("the last state is kept; the code keeps the epoch that is best on the test set",
                  "float32 instead of autocast with a gradient scaler; the frozen logit scale needs no clamp"),
