@@ -21,5 +21,11 @@ __all__ = [
            "WorldTask",
            "load_atlas",
            "scene",
+           "task",
            "task_spec",
 ]
+
+
+def task(name: str, style: str = "photo") -> WorldTask:
+    """The named task in a style; :func:`promptlab.fit` takes it as data. Both names are checked in one sentence."""
+    return task_spec(f"{name}@{style}")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import promptlab.world
 from promptlab.errors import BadData
 from promptlab.world import COLOURS, PATTERNS, SEEN_STYLES, STYLES, TASKS, UNSEEN_STYLES, load_atlas, task_spec
 from promptlab.world.captions import Facts, caption, false_caption, full_caption, random_caption, with_article
@@ -129,3 +130,7 @@ def test_unknown_names_are_one_sentence_that_says_what_is_allowed(wrong):
         task_spec(wrong)
     with pytest.raises(BadData, match="train, val, test"):
         task_spec("world:animals@night").render("dev", [0])
+
+
+def test_a_task_by_name_and_style_is_the_task_of_its_spelling():
+    assert promptlab.world.task("animals", style="night") == task_spec("animals@night")
