@@ -1,7 +1,7 @@
 """Curves and tables of runs: losses, live knobs, calibration, confusion, gains, disagreement. Made from saved events and predictions."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -170,8 +170,3 @@ def disagreement(reports: dict[str, Report]) -> Exhibit:
 def _same(a: Report, b: Report) -> None:
     if not np.array_equal(a.predictions["row"], b.predictions["row"]) or a.protocol["task"] != b.protocol["task"]:
         raise BadData(f"the two reports are about different pictures ('{a.name}' and '{b.name}'); compare runs on the same test set.")
-
-
-def replay(frames: Iterable[tuple[int, Exhibit]]) -> list[tuple[int, Exhibit]]:
-    """Exhibits of one kind over epochs, in order: what a slider steps through."""
-    return sorted(frames, key=lambda f: f[0])

@@ -77,12 +77,6 @@ def words(subject: Any, *, k: int = 5, split: Split | None = None, seed: int = 0
     )
 
 
-def drift(states: list[Tensor]) -> np.ndarray:
-    """Euclidean distance [S, n] of each vector ([n, D], one tensor a saved epoch) from where it started."""
-    first = states[0].reshape(-1, states[0].shape[-1]).float()
-    return np.stack([(s.reshape(first.shape).float() - first).norm(dim=-1).cpu().numpy() for s in states])
-
-
 def _labels(found: list[tuple[str, nn.Parameter]]) -> list[str]:
     """v1, v2, ... within a context; the context's own index in front where there are several."""
     out = []
