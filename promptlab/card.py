@@ -32,6 +32,26 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Job:
+    """What the method is for, on the world: the setting in which ``promptlab bench methods`` holds it against its own baseline.
+
+    ``against``: id of the baseline, fitted on the same draw; ``test``: the test set that decides ("base", "new", "H", "test");
+    ``metric``: the kind's main one when empty; ``hyper`` and ``against_hyper`` go on top of the demo presets. ``note``: why the
+    method does not win there, where it honestly does not. Chosen on validation pictures, never on the test split.
+    """
+
+    data: str = "world:animals@pixel-art"
+    against: str = "zero_shot"
+    protocol: str = "base_to_new"
+    shots: int | None = 16
+    test: str = "base"
+    metric: str = ""
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    against_hyper: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Card:
     """The declaration of a method. ``difference`` is one line, from zero-shot; ``departs`` lists what differs from the public code."""
 
@@ -57,6 +77,7 @@ class Card:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     departs: tuple[str, ...] = ()
+    job: Job = Job()
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES or self.supervision not in SUPERVISION:
