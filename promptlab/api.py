@@ -34,9 +34,13 @@ __all__ = ["arrays", "compare", "create", "dataset", "evaluate", "fit", "folder"
 STORE = "runs"
 
 
-def open_data(spec: Any, shots: int | None = DEFAULT_SHOTS, seed: int | None = None, protocol: str = "few_shot") -> Shots:
-    """Data by its spec: ``world:TASK@STYLE``, a folder of class folders, a zip of one, or a data set in the CoOp layout."""
-    return Shots(sources.open_data(spec), shots, seed, protocol)
+def open_data(spec: Any, shots: int | None = DEFAULT_SHOTS, seed: int | None = None, protocol: str = "few_shot",
+              targets: Sequence[Any] = ()) -> Shots:
+    """Data by its spec: ``world:TASK@STYLE``, a folder of class folders, a zip of one, or a data set in the CoOp layout.
+
+    ``targets``: specs of data that is only tested on, for the protocols "cross_dataset" and "domain_shift".
+    """
+    return Shots(sources.open_data(spec), shots, seed, protocol, tuple(sources.open_data(t) for t in targets))
 
 
 dataset = open_data

@@ -199,7 +199,8 @@ def _mark(rows: list[dict[str, Any]], first: str | None) -> None:
     best = max((r for r in rows if first and r[first] is not None), key=lambda r: r[first], default=None)
     for r in rows:
         r["gain"] = r[first] - reference[first] if reference and first and r[first] is not None else None
-        r["clear"] = bool(r["gain"] is not None and r is not reference and abs(r["gain"]) > _noise(r, reference, first))
+        known = r["gain"] is not None and r is not reference and r["seeds"] > 1  # one seed has no spread to be compared with
+        r["clear"] = bool(known and abs(r["gain"]) > _noise(r, reference, first))
         r["ties_best"] = bool(best and r is not best and r[first] is not None and best[first] - r[first] <= _noise(r, best, first))
 
 

@@ -15,21 +15,32 @@ PROTOCOLS: dict[str, Callable[..., tuple[Episode, list[TestSet]]]] = {
     "base_to_new": protocols.base_to_new,
     "unlabelled": lambda data, shots, seed: protocols.unlabelled(data, seed),
 }
+TRANSFERS: dict[str, Callable[..., tuple[Episode, list[TestSet]]]] = {
+    "cross_dataset": protocols.cross_dataset,
+    "domain_shift": protocols.domain_shift,
+}
 DEFAULT_SHOTS = 16
 
 
 @dataclass(frozen=True)
 class Shots:
-    """``shots`` a class (None: all pictures), drawn with ``seed`` (None: the seed of the fit) by ``protocol``."""
+    """``shots`` a class (None: all pictures), drawn with ``seed`` (None: the seed of the fit) by ``protocol``.
+
+    ``targets``: further data that is only tested on, for the protocols "cross_dataset" (other classes) and "domain_shift" (other style).
+    """
 
     data: DataSet
     shots: int | None = DEFAULT_SHOTS
     seed: int | None = None
     protocol: str = "few_shot"
+    targets: tuple[DataSet, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.protocol not in PROTOCOLS:
-            raise BadData(f"there is no protocol '{self.protocol}'; the protocols are {', '.join(PROTOCOLS)}.")
+        if self.protocol not in PROTOCOLS | TRANSFERS:
+            raise BadData(f"there is no protocol '{self.protocol}'; the protocols are {', '.join(PROTOCOLS | TRANSFERS)}.")
+        if (self.protocol in TRANSFERS) != bool(self.targets):
+            raise BadData(f"targets go with the protocols {' and '.join(TRANSFERS)}, which need at least one; {self.protocol} came with "
+                          f"{len(self.targets)}.")
 
     @property
     def name(self) -> str:
@@ -37,7 +48,11 @@ class Shots:
 
     def draw(self, seed: int = 1) -> tuple[Episode, tuple[TestSet, ...]]:
         """Episode and test sets; the same seed draws the same shots."""
-        episode, tests = PROTOCOLS[self.protocol](self.data, self.shots, seed if self.seed is None else self.seed)
+        chosen = seed if self.seed is None else self.seed
+        if self.protocol in TRANSFERS:
+            episode, tests = TRANSFERS[self.protocol](self.data, self.targets, self.shots, chosen)
+        else:
+            episode, tests = PROTOCOLS[self.protocol](self.data, self.shots, chosen)
         return episode, tuple(tests)
 
     def everything(self, name: str = "test") -> TestSet:

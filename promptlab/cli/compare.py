@@ -15,7 +15,9 @@ app = typer.Typer()
 Methods = Annotated[list[str], typer.Argument(help="Method ids, with knobs where wanted: coop maple coop:n_ctx=4", show_default=False)]
 Shots = Annotated[int, typer.Option(min=1, help="Labelled pictures a class.")]
 Seeds = Annotated[str, typer.Option(help="Seeds, with commas: 1,2,3.")]
-Protocol = Annotated[str, typer.Option(help="base_to_new (learn on half of the classes, judge on both halves), few_shot or unlabelled.")]
+Protocol = Annotated[str, typer.Option(help="base_to_new (learn on half of the classes, judge on both halves), few_shot, unlabelled, or, "
+                                            "with --target, cross_dataset (other classes) or domain_shift (other style).")]
+Target = Annotated[list[str] | None, typer.Option("--target", help="Data that is only tested on; may be given several times.")]
 Backbone = Annotated[str, typer.Option(help=BACKBONE_HELP)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Preset = Annotated[str, typer.Option(help=PRESET_HELP)]
@@ -36,6 +38,7 @@ def compare(
     shots: Shots = 16,
     seeds: Seeds = "1",
     protocol: Protocol = "base_to_new",
+    target: Target = None,
     backbone: Backbone = "pocket",
     device: Device = "auto",
     preset: Preset = "auto",
@@ -53,8 +56,8 @@ def compare(
     say = console(err=True)
     say.print(f"{data}, {shots} shots a class, {protocol}, seeds {', '.join(map(str, chosen))}, {backbone}, "
               f"{f'preset {named} where a card has it' if named else 'the values of the papers'}.", style="dim")
-    ctx = FitContext()
-    found = api.compare(with_reference(methods), api.open_data(data, shots, protocol=protocol), seeds=chosen, preset=named, store=out,
+    ctx, task = FitContext(), api.open_data(data, shots, protocol=protocol, targets=target or ())
+    found = api.compare(with_reference(methods), task, seeds=chosen, preset=named, store=out,
                         clip=load_backbone(backbone, device), refit=refit, ctx=ctx)
     if as_json:
         emit_json({**found.to_json(), "preset": named, "shots": shots})

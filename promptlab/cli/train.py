@@ -23,7 +23,8 @@ FIXED = {p.name: p for p in (
     inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY,
                       annotation=Annotated[str, typer.Option("--data", help=DATA_HELP, rich_help_panel="Run", show_default=False)]),
     _parameter("shots", int, 16, "--shots", min=1, help="Labelled pictures a class."),
-    _parameter("protocol", str, "few_shot", "--protocol", help="few_shot, base_to_new or unlabelled."),
+    _parameter("protocol", str, "few_shot", "--protocol", help="few_shot, base_to_new or unlabelled; with --target cross_dataset or domain_shift."),
+    _parameter("target", list[str] | None, None, "--target", help="Data that is only tested on; may be given several times."),
     _parameter("backbone", str, "pocket", "--backbone", help=BACKBONE_HELP),
     _parameter("device", str, "auto", "--device", help="auto, cpu or cuda."),
     _parameter("preset", str, "auto", "--preset", help=PRESET_HELP),
@@ -56,8 +57,9 @@ def fit_app() -> typer.Typer:
     return app
 
 
-def run_fit(key: str, presets: Any, values: dict[str, Any], *, data: str, shots: int, protocol: str, backbone: str, device: str,
-            preset: str, seed: int, keep: str, seconds: float | None, out: Path, save: Path | None, refit: bool, as_json: bool) -> None:
+def run_fit(key: str, presets: Any, values: dict[str, Any], *, data: str, shots: int, protocol: str, target: list[str] | None,
+            backbone: str, device: str, preset: str, seed: int, keep: str, seconds: float | None, out: Path, save: Path | None,
+            refit: bool, as_json: bool) -> None:
     """Fit, judge, and say how it compares with zero-shot."""
     from promptlab import api
     from promptlab.cli.models import load_backbone
@@ -67,7 +69,7 @@ def run_fit(key: str, presets: Any, values: dict[str, Any], *, data: str, shots:
     say = console(err=True)
     used = f"preset {name}" if name else "the values of the paper"
     say.print(f"{key} on {data}, {shots} shots a class, {backbone}, {used}.", style="dim", soft_wrap=True, markup=False)
-    task = api.open_data(data, shots, protocol=protocol)
+    task = api.open_data(data, shots, protocol=protocol, targets=target or ())
     for problem in task.data.report.problems:
         say.print(problem, style="yellow", markup=False)
     found = api.fit(key, clip, task, preset=name, keep=keep, seconds=seconds, store=out, refit=refit, seed=seed, **values)
