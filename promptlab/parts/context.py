@@ -81,19 +81,21 @@ class Context(nn.Module):
             self._frames[names.names] = self._build(names)
         return self._frames[names.names]
 
-    def inputs(self, names: ClassSet | None = None, shift: Tensor | None = None) -> TextInput:
+    def inputs(self, names: ClassSet | None = None, shift: Tensor | None = None, ctx: Tensor | None = None) -> TextInput:
         """Prompts of all classes: N·C rows, prompt-major; with ``shift`` [B, 1 or n, D] added to the context, B·N·C, image-major.
+        ``ctx``: vectors made elsewhere in place of the learned ones, in their shape, or one context a class [C, n, D].
 
         Rows that all classes have in common (SOS and the context before the name) are the shared prefix; a context per class, or
         several contexts with rows after the name, share SOS only.
         """
         f = self.frame(ClassSet(self.names) if names is None else names)
-        ctx, n_class = self.ctx, f.rest.shape[0]
-        ctx = ctx.reshape(-1, n_class if self.per == "class" else 1, *ctx.shape[-2:])  # [N, C or 1, n, D]
+        each = self.per == "class" or (ctx is not None and ctx.ndim == 3 and self.n_prompts == 1)
+        ctx, n_class = self.ctx if ctx is None else ctx, f.rest.shape[0]
+        ctx = ctx.reshape(-1, n_class if each else 1, *ctx.shape[-2:])  # [N, C or 1, n, D]
         if shift is not None:
             ctx = (ctx + shift[:, None, None]).flatten(0, 1)
         head, tail = ctx[:, :, : self.before], ctx[:, :, self.before :]
-        share = self.per == "shared" and (self.before == self.n_ctx or ctx.shape[0] == 1)
+        share = not each and (self.before == self.n_ctx or ctx.shape[0] == 1)
         if share:
             prefix = torch.cat([f.start.expand(len(head), -1, -1), head[:, 0]], 1)
             return TextInput(prefix, self._after(f, tail)[0], f.eot, f.ids)
