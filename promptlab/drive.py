@@ -14,6 +14,7 @@ from promptlab.evaluate import Report, evaluate
 from promptlab.fit.context import FitContext
 from promptlab.fit.events import Event, Finished, Note, Progress
 from promptlab.fit.state import Checkpoint
+from promptlab.fit.trace import Trace
 from promptlab.measure import cost
 from promptlab.method import Method
 from promptlab.request import Request
@@ -35,10 +36,11 @@ def drive(request: Request, store: RunStore, ctx: FitContext | None = None, *, r
     meta = {**request.meta(method), "started": datetime.now(timezone.utc).isoformat()}
     run = Run(meta, method=method, clip=request.clip, cls=request.cls)
     ctx.checkpoint = Checkpoint(store.root / run.id / "checkpoint")
+    trace = Trace(store.root / run.id / "trace", ctx.trace)
     if refit:
         ctx.checkpoint.clear()
     store.write(run)
-    yield from _fit(request, run, store, ctx)
+    yield from _fit(request, run, store, ctx, trace)
     yield from _judge(request, run, method, ctx)
     store.write(run)
     if run.status in FINAL:
@@ -54,11 +56,15 @@ def _found(request: Request, store: RunStore) -> Run | None:
     return Run(meta, path.parent, clip=request.clip, cls=request.cls) if meta["status"] in FINAL else None
 
 
-def _fit(request: Request, run: Run, store: RunStore, ctx: FitContext) -> Iterator[Event]:
+def _fit(request: Request, run: Run, store: RunStore, ctx: FitContext, trace: Trace) -> Iterator[Event]:
     """The fit itself, each event in the log before anybody sees it."""
     path, method = store.root / run.id / "events.jsonl", run.method
     resumed = any(ctx.checkpoint.folder.glob("stage*.json"))
-    cut_after_last_epoch(path) if resumed else path.unlink(missing_ok=True)
+    if resumed:
+        trace.resume(cut_after_last_epoch(path))
+    else:
+        path.unlink(missing_ok=True)
+        trace.clear()
     status, why, start = "failed", "", time.perf_counter()
     try:
         with (open(path, "a", encoding="utf-8") as log, cost(request.clip.device) as spent,
@@ -66,6 +72,7 @@ def _fit(request: Request, run: Run, store: RunStore, ctx: FitContext) -> Iterat
             if resumed:
                 yield _logged(Note("resumed from the last finished epoch."), log)
             for event in events:
+                trace.see(event, method)
                 yield _logged(event, log)
                 if isinstance(event, Finished) and event.why != "done":
                     why = event.why

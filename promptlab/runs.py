@@ -1,4 +1,4 @@
-"""A run: one fitted method in a folder (``run.json``, ``events.jsonl``, ``state.safetensors``, ``predictions.npz``, ``exhibits/``).
+"""A run: one fitted method in a folder (``run.json``, ``events.jsonl``, ``state.safetensors``, ``predictions.npz``, ``trace/``, ...).
 
 Every file is written whole or not at all, so a killed process leaves a folder that can be read and resumed.
 """
@@ -18,6 +18,7 @@ from promptlab.errors import BackboneLacks, BadData
 from promptlab.evaluate import Report
 from promptlab.files import read_tensors, replacing, write_arrays, write_json, write_tensors
 from promptlab.fit.state import restore
+from promptlab.fit.trace import Trace
 from promptlab.method import Method
 
 FINAL = ("done", "collapsed")  # such a run is found by an equal request; others are resumed
@@ -90,6 +91,18 @@ class Run:
             self._log = read_events(path) if path and path.is_file() else []
         return self._log
 
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs that can be gone back to (0: before the first step); empty for a run that kept no trace."""
+        return Trace(self.path / "trace").epochs if self.path else []
+
+    def at(self, epoch: int) -> Method:
+        """The method as it was after an epoch, on the same backbone."""
+        if epoch not in (there := self.epochs):
+            kept = ", ".join(map(str, there)) or "none, since it took no epochs or its learnables are too large"
+            raise BadData(f"run {self.id} has not kept its learnables after epoch {epoch}; it kept {kept}.")
+        return self._rebuild(Trace(self.path / "trace").state(epoch))
+
     def predict(self, images: Any, k: int | None = None) -> Any:
         """Names with probabilities, best first: a dict for one picture (path, PIL image, array or tensor), a list of dicts for a list
         of them; segmentation methods return a label map with names. ``k``: only the first k names."""
@@ -114,14 +127,14 @@ class Run:
         scores = ", ".join(f"{n} {100 * v:.1f}" for n, v in self.summary["scores"].items() if v is not None)
         return f"<Run {self.id} {self.key} on {self.meta['task']['name']}: {self.status}{', ' + scores if scores else ''}>"
 
-    def _rebuild(self) -> Method:
+    def _rebuild(self, state: dict[str, Any] | None = None) -> Method:
         cls = self._cls or registry.get(self.key)
         if self._clip is None:
             raise BackboneLacks(f"run {self.id} needs its backbone {self.meta['backbone']['name']}; pass it as clip=.")
         hyper = build_hyper(self.key, cls.Hyper, self.meta["hyper"])
         task = Task(self.meta["task"]["kind"], self.classes, self.meta["task"]["name"])
         method = cls(self._clip, task, hyper).to(self._clip.device)
-        state = self._state
+        state = self._state if state is None else state
         if state is None:
             file = self.path and self.path / "state.safetensors"
             if file is None or not file.is_file():
@@ -193,14 +206,15 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line]
 
 
-def cut_after_last_epoch(path: Path) -> None:
-    """Before resuming: drop the steps after the last epoch, which will be taken again."""
+def cut_after_last_epoch(path: Path) -> int:
+    """Before resuming: drop the steps after the last epoch, which will be taken again. The number of epochs that stay."""
     if not path.is_file():
-        return
+        return 0
     events: Sequence[dict[str, Any]] = read_events(path)
     last = max((i for i, e in enumerate(events) if e["event"] == "epoch"), default=-1)
     with replacing(path) as part:
         part.write_text("".join(json.dumps(e) + "\n" for e in events[: last + 1]), encoding="utf-8")
+    return sum(e["event"] == "epoch" for e in events[: last + 1])
 
 
 def _matches(meta: dict[str, Any], filters: dict[str, Any]) -> bool:

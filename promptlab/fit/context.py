@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from promptlab.fit.state import Checkpoint
+from promptlab.fit.trace import LIMIT
 
 
 @dataclass
@@ -18,7 +19,8 @@ class FitContext:
     """``stop``: set it from any thread and the fit ends after its step. ``seconds``: budget, None = unlimited.
     ``checkpoint``: where epochs are saved and resumed from. ``val_every``: score ``episode.val`` every so many epochs
     (0 = never). ``keep``: "last" (the papers' way) or "best" (by the kind's headline metric on val, needs ``val_every``).
-    ``scratch``: a folder for files of the fit itself."""
+    ``scratch``: a folder for files of the fit itself. ``trace``: bytes that a run may keep of the learnables after each epoch, so
+    that it can be replayed (0: none)."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     seconds: float | None = None
@@ -26,6 +28,7 @@ class FitContext:
     checkpoint: Checkpoint | None = None
     val_every: int = 0
     keep: str = "last"
+    trace: int = LIMIT
     options: dict[str, Any] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
     stages: int = 0
