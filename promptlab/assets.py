@@ -1,5 +1,6 @@
 """Where the shipped files (pocket weights, sprite atlas) lie: beside the package in a checkout, inside it in an installed wheel."""
 
+import json
 from pathlib import Path
 
 from promptlab.errors import BadData
@@ -21,3 +22,8 @@ def asset(name: str) -> Path:
         there = ", ".join(sorted(p.name for p in path.parent.iterdir() if p.is_file()))
         raise BadData(f"No shipped file {name!r}; there are: {there}.")
     return path
+
+
+def golden_cases() -> dict[str, int]:
+    """Method id → number of cases in which the tests hold it to numbers of its original implementation."""
+    return json.loads(asset("golden.json").read_text(encoding="utf-8"))

@@ -102,3 +102,10 @@ def test_the_example_method_is_a_command_too(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "--amount" in done.stdout
+
+
+def test_golden_status_is_true():
+    from promptlab.assets import golden_cases
+    from tests.golden import status
+
+    assert golden_cases() == status.found(), "python -m tests.golden.status"

@@ -20,6 +20,7 @@ def methods(
 ) -> None:
     """List the methods, or show the card and the knobs of one."""
     from promptlab import registry
+    from promptlab.assets import golden_cases
     from promptlab.card import FAMILIES, knobs
     from promptlab.docs import found_cards
 
@@ -27,12 +28,15 @@ def methods(
         return _one(registry.get(method), as_json)
     if family and family not in FAMILIES:
         fail(f"'{family}' is no family; the families are {', '.join(FAMILIES)}.")
-    cards = [c for c in found_cards()[0] if family in (None, c.family)]
+    cards, golden = [c for c in found_cards()[0] if family in (None, c.family)], golden_cases()
     if as_json:
-        return emit_json([{**_plain(c), "knobs": list(knobs(registry.get(c.id).Hyper))} for c in cards])
-    rows = [(c.id, f"{c.venue} {c.year}", c.family, c.supervision, c.difference, amount(c.params_b16_k100)) for c in cards]
-    show_table("Methods", ("id", "paper", "family", "learns from", "difference from zero-shot", "trainable*"), rows, left=5)
-    console().print("* at ViT-B/16 with 100 classes; '-' where the data decides. `promptlab methods ID` shows one.", style="dim")
+        return emit_json([{**_plain(c), "golden": golden.get(c.id, 0), "knobs": list(knobs(registry.get(c.id).Hyper))} for c in cards])
+    rows = [(c.id, f"{c.venue} {c.year}", c.family, c.supervision, c.difference, c.trains, amount(c.params_b16_k100), golden.get(c.id, "-"))
+            for c in cards]
+    show_table("Methods", ("id", "paper", "family", "learns from", "difference from zero-shot", "trains", "trainable*", "golden"), rows,
+               left=6)
+    console().print("* at ViT-B/16 with 100 classes; '-' where the data decides. golden: cases in which the numbers of the original "
+                    "implementation are met. `promptlab methods ID` shows one.", style="dim")
 
 
 def _plain(card) -> dict:
