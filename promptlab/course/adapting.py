@@ -51,7 +51,8 @@ def _sweep_exercise() -> None:
 
     EXERCISES["05.1"] = Exercise(
         "05.1", "r makes every row of diag(r) K diag(c) sum to 1/M; then c, with the new r, every column to 1/N.",
-        "def answer(kernel, c):\n    m, n = kernel.shape\n    r = (1 / m) / (kernel @ c)\n    c = (1 / n) / (kernel.T @ r)\n    return r, c",
+        "def answer(kernel, c):\n    m, n = kernel.shape\n    r = (1 / m) / (kernel @ c)\n"
+        "    c = (1 / n) / (kernel.T @ r)\n    return r, c",
         judge,
         "Right: these two lines are Sinkhorn's algorithm.")
 

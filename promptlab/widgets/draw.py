@@ -40,13 +40,12 @@ def uri(picture: Any, side: int | None = None) -> str:
 
 
 def exhibit(e: Exhibit, width: float = 9.0) -> str:
-    """An exhibit as a picture with its note and checks as text."""
+    """An exhibit as a picture; its note and checks stand on it."""
     file = io.BytesIO()
     paper(e, width=width).savefig(file, format="png", dpi=100)
     source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    checks = "".join(f"<li>{esc(s)}</li>" for s in e.sanity)
-    caption = f"<figcaption>{esc(e.note)}<ul>{checks}</ul></figcaption>"
-    return f'<figure style="margin:0"><img src="{source}" alt="{esc(e.title)}"/>{caption}</figure>'
+    said = ". ".join([e.title, e.note, *map(str, e.sanity)])  # the picture says it too, but not to a screen reader
+    return f'<img src="{source}" alt="{esc(said)}"/>'
 
 
 def curves(runs: Sequence[dict[str, Any]], baseline: float | None = None, width: int = 620, height: int = 190) -> str:
@@ -67,7 +66,7 @@ def curves(runs: Sequence[dict[str, Any]], baseline: float | None = None, width:
                     f"- - zero-shot {100 * baseline:.0f}</text>")
     legend = " ".join(f'<tspan fill="{colour(i)}">● </tspan><tspan>{esc(r["name"])}  </tspan>' for i, r in enumerate(runs))
     body.append(f'<text x="40" y="{height - 3}" font-size="11" {TEXT}>{legend}</text>')
-    return _svg(width, height, "".join(body), "learning curves")
+    return svg(width, height, "".join(body), "learning curves")
 
 
 def _axes(x: int, y: int, w: int, h: int, high: str, low: str, title: str, last: int) -> str:
@@ -101,7 +100,7 @@ def bars(rows: Sequence[tuple[str, float, Sequence[float]]], chosen: int | None 
             f'<rect x="{left}" y="{y}" width="{span * mean:.1f}" height="16" fill="{fill}" opacity="0.75"/>'
             + "".join(f'<circle cx="{left + span * v:.1f}" cy="{y + 8}" r="3.5" fill="#fff" stroke="#111" stroke-width="1"/>' for v in dots)
             + f'<text x="{left + span * max([mean, *dots]) + 8:.1f}" y="{y + 13}" font-size="12" {TEXT}>{100 * mean:.1f}</text></g>')
-    return _svg(width, 16 + step * len(rows), "".join(body), "scores of the methods")
+    return svg(width, 16 + step * len(rows), "".join(body), "scores of the methods")
 
 
 def matrix(counts: np.ndarray, names: Sequence[str], picked: tuple[int, int] | None = None) -> str:
@@ -122,7 +121,7 @@ def matrix(counts: np.ndarray, names: Sequence[str], picked: tuple[int, int] | N
     for i, name in enumerate(names):
         at = f'x="{left - 5}" y="{top + (i + 0.75) * cell:.1f}"'
         body.append(f'<text {at} font-size="{size}" text-anchor="end" {TEXT}>{esc(name)}</text>')
-    return _svg(left + n * cell + 8, top + n * cell + 8, "".join(body), "confusion: row true class, column answer")
+    return svg(left + n * cell + 8, top + n * cell + 8, "".join(body), "confusion: row true class, column answer")
 
 
 def gallery(items: Sequence[tuple[str, str, str]], picked: str = "", side: int = 72) -> str:
@@ -137,18 +136,19 @@ def gallery(items: Sequence[tuple[str, str, str]], picked: str = "", side: int =
 
 
 def overlay(picture: str, values: np.ndarray, picked: int | None = None, side: int = 260, title: str = "", pick: bool = True,
-            tag: str = "") -> str:
-    """A picture with a map [h, w] over it, a cell a patch; ``picked`` [cell] is outlined. Cells say their number to the kernel."""
+            tag: str = "", first: int = 0) -> str:
+    """A picture with a map [h, w] over it, a cell a patch; ``picked`` [cell] is outlined. Cells tell ``tag`` and their
+    number, counted from ``first``."""
     h, w = values.shape
     scale = values / max(float(values.max()), 1e-12)
     body = [f'<image href="{picture}" x="0" y="0" width="{side}" height="{side}" preserveAspectRatio="none"/>']
     for m, (i, j) in enumerate(np.ndindex(h, w)):
         edge = ' stroke="#fff" stroke-width="2.5"' if m == picked else ""
-        say = f' data-pick="{tag}{m}" data-hover="{tag}{m}"' if pick else ""
+        say = f' data-pick="{tag}{m + first}" data-hover="{tag}{m + first}"' if pick else ""
         body.append(f'<rect{say} x="{side * j / w:.2f}" y="{side * i / h:.2f}" width="{side / w:.2f}" height="{side / h:.2f}" '
                     f'fill="rgba({HEAT},{0.85 * float(scale[i, j]):.3f})"{edge}><title>{float(values[i, j]):.3g}</title></rect>')
     caption = f"<figcaption><small>{esc(title)}</small></figcaption>" if title else ""
-    drawn = _svg(side, side, "".join(body), title or "map over the picture")
+    drawn = svg(side, side, "".join(body), title or "map over the picture")
     return f'<figure style="margin:4px;display:inline-block;width:{side}px">{drawn}{caption}</figure>'
 
 
@@ -184,6 +184,6 @@ def thumbnail(picture: np.ndarray, values: np.ndarray, side: int = 260) -> str:
     return uri(mixed.astype(np.uint8))
 
 
-def _svg(width: float, height: float, body: str, label: str) -> str:
+def svg(width: float, height: float, body: str, label: str) -> str:
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" style="max-width:100%" role="img" '
             f'aria-label="{esc(label)}">{body}</svg>')
