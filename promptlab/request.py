@@ -19,6 +19,8 @@ from promptlab.files import plain
 from promptlab.fit.context import FitContext
 from promptlab.method import Method
 
+PARTS = ("support", "val", "pool")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -43,7 +45,9 @@ class Request:
             "hyper": dataclasses.asdict(self.hyper),
             "task": {"name": e.task.name, "kind": e.task.kind, "classes": dataclasses.asdict(e.task.classes),
                      "shots": e.shots, "seed": e.seed},
-            "splits": {part: self._digest(getattr(e, part)) for part in ("support", "val", "pool")},
+            "splits": {part: self._digest(getattr(e, part)) for part in PARTS},
+            **({"others": [[o.task.name, dataclasses.asdict(o.task.classes), o.shots, *(self._digest(getattr(o, part)) for part in PARTS)]
+                           for o in e.others]} if e.others else {}),
             "tests": {t.name: [self._digest(t.split), list(t.task.classes.names)] for t in self.tests},
             "protocol": self.protocol,
             "keep": self.keep,

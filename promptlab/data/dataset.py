@@ -16,7 +16,8 @@ from promptlab.errors import BadData
 class DataSet:
     """``test`` is None where the data came without splits: the protocol then sets pictures aside from ``train``.
 
-    ``kind``: "single", "multi" or "dense". ``report``: what opening found.
+    ``kind``: "single", "multi" or "dense". ``report``: what opening found. ``captions``: sentences that came with it, for methods
+    that learn from texts. ``others``: further tasks that are learned along by methods for several tasks, and never tested on.
     """
 
     name: str
@@ -26,6 +27,8 @@ class DataSet:
     val: Split | None
     test: Split | None
     report: Report = field(default_factory=Report)
+    captions: tuple[str, ...] = ()
+    others: tuple["DataSet", ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -130,7 +130,8 @@ def unlabelled(data: DataSet, seed: int = 1) -> Drawn:
     if data.train is None:
         raise BadData(f"{data.name} is for testing only; give data with training pictures.")
     task = Task(data.kind, data.classes, data.name)
-    return Episode(task, None, None, _unlabelled(data.train, seed), None, seed), _tests(data, task, "test", note)
+    others = tuple(unlabelled(o, seed)[0] for o in data.others)
+    return Episode(task, None, None, _unlabelled(data.train, seed), None, seed, others), _tests(data, task, "test", note)
 
 
 def stream(test: TestSet, seed: int | None = None) -> Iterator[Batch]:
@@ -145,7 +146,8 @@ def _draw(data: DataSet, shots: int | None, seed: int, repeat: bool) -> Episode:
     support = data.train.take(sample(data.train, data.kind, n, shots, rng, repeat))
     few = None if shots is None else min(shots, VAL_SHOTS)
     val = data.val and data.val.take(sample(data.val, data.kind, n, few, rng, repeat))
-    return Episode(Task(data.kind, data.classes, data.name), support, val, _unlabelled(data.train, seed), shots, seed)
+    others = tuple(few_shot(o, shots, seed, repeat=repeat)[0] for o in data.others)
+    return Episode(Task(data.kind, data.classes, data.name), support, val, _unlabelled(data.train, seed), shots, seed, others)
 
 
 def _unlabelled(split: Split, seed: int) -> Split:

@@ -4,6 +4,7 @@ import os
 import unicodedata
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "
 
 def open_data(spec: str | Path | DataSet) -> DataSet:
     """Whatever ``--data`` takes: ``world:TASK@STYLE``, a zip, a data set in the CoOp layout (or a folder that holds exactly
-    one), or a folder with one folder of pictures a class."""
+    one), or a folder with one folder of pictures a class. Several joined by ``+``: the first is the task, the others are learned
+    along by methods for several tasks."""
     if isinstance(spec, DataSet):
         return spec
+    if isinstance(spec, str) and "+" in spec and not Path(spec).expanduser().exists():
+        return _joined([open_data(part.strip()) for part in spec.split("+")])
     if str(spec).startswith("world:"):
         return world(str(spec)[len("world:"):])
     path = Path(spec).expanduser()
@@ -35,6 +39,16 @@ def open_data(spec: str | Path | DataSet) -> DataSet:
     if path.is_file():
         return zip(path)
     return _directory(path, path.name or path.resolve().name)
+
+
+def _joined(found: list[DataSet]) -> DataSet:
+    first, *others = found
+    for i, data in enumerate(found):
+        if data.kind != first.kind:
+            raise BadData(f"tasks that are learned together must be of one kind; {first.name} is {first.kind} and {data.name} {data.kind}.")
+        if data.name in [d.name for d in found[:i]]:
+            raise BadData(f"{data.name} is there twice; join different tasks with '+'.")
+    return replace(first, others=tuple(others))
 
 
 def _directory(path: Path, name: str, keep: Any = None) -> DataSet:

@@ -20,7 +20,8 @@ class Task:
 class Episode:
     """Few shots to fit on. There is no test split here, and the labels of ``pool`` are absent, not hidden.
 
-    ``support``: labelled shots; ``val``: labelled, for selection only; ``pool``: unlabelled pictures of the same task.
+    ``support``: labelled shots; ``val``: labelled, for selection only; ``pool``: unlabelled pictures of the same task;
+    ``others``: episodes of further tasks, each with its own classes, which methods for several tasks learn along.
     """
 
     task: Task
@@ -29,6 +30,7 @@ class Episode:
     pool: Split | None = None
     shots: int | None = None
     seed: int = 1
+    others: tuple["Episode", ...] = ()
 
     def __post_init__(self) -> None:
         assert self.pool is None or self.pool.targets is None, "an unlabelled pool carries no targets"
