@@ -66,8 +66,7 @@ class DPT(Method):
         aware, width = min(hyper.aware, backbone.image_layers), backbone.image_width
         self.vision = nn.Parameter(0.02 * torch.randn(backbone.image_layers - aware, hyper.n_vision, width))
         self.aware = nn.ModuleList(ClassAware(len(task.classes), backbone.joint_dim, width, hyper.inner, hyper.extra) for _ in range(aware))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # taken so far: a resumed fit must know its epoch
-        self.per_epoch = 1
+        self.register_buffer("clock", torch.tensor([0, 1]))  # steps taken and steps an epoch: a resumed fit must know its epoch
         self.to(backbone.device)
 
     def classes(self, names: ClassSet) -> Bank:
@@ -119,17 +118,16 @@ class DPT(Method):
     @property
     def warm(self) -> bool:
         """Whether the fit is in its first epochs."""
-        return int(self.steps) // self.per_epoch < self.hyper.warm_epochs
+        return int(self.clock[0] // self.clock[1]) < self.hyper.warm_epochs
 
     def fit(self, episode: Episode, ctx: Any) -> Iterator[Event]:
-        self.steps.zero_()
-        self.per_epoch = Plan.of(self.hyper, len(episode.support or ())).per_epoch
+        self.clock.copy_(torch.tensor([0, Plan.of(self.hyper, len(episode.support or ())).per_epoch]))
         text = {"params": [self.context.ctx], "scale": self.hyper.text_rate}
         yield from gradient(self, episode, ctx, params=[{"params": [self.vision, *self.aware.parameters()]}, text], terms=self._counted)
 
     def _counted(self, out: Out, batch: Batch) -> dict[str, Tensor]:
         terms = self.loss(out, batch)
-        self.steps += 1
+        self.clock[0] += 1
         return terms
 
     def _maps(self, looks: Tensor, chosen: Tensor, before: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def run(case: Case) -> dict[str, Any]:
     with torch.no_grad():
         for layer, rows in zip(method.aware, case.learnables["extractor.ctx"], strict=True):
             layer.extra.copy_(rows)
-    method.steps.fill_(s["epoch"])
+    method.clock[0] = s["epoch"]
     method.train()
     batch, bank = make.batch(case), method.bank()
     out = method(batch, bank)
