@@ -12,7 +12,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from promptlab.card import Card, Claim, Expose, Train, knob
+from promptlab.card import Card, Claim, Expose, Job, Train, knob
 from promptlab.data.batch import Batch
 from promptlab.data.classes import ClassSet
 from promptlab.data.task import Task
@@ -39,6 +39,7 @@ class CoCoOp(Method):
                           "augment": "none"}},
         claims=(Claim("average of 11, new", 16, "ViT-B-16", "accuracy", 0.7169, "table 1"),),
         departs=("float32 learnables instead of float16", "all images of a batch go through the text tower together"),
+        job=Job(against="coop", test="new"),
     )
     Hyper = Hyper
 

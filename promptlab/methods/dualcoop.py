@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from promptlab.card import Card, Claim, Expose, Train, knob
+from promptlab.card import Card, Claim, Expose, Job, Train, knob
 from promptlab.data.batch import Batch
 from promptlab.data.classes import ClassSet
 from promptlab.data.task import Task
@@ -66,6 +66,7 @@ class DualCoOp(Method):
                  "train transform is the square picture without cutout and RandAugment",
                  "float32 instead of autocast; last epoch instead of the best one on the test split",
                  "all classes are encoded at each step (the public code draws 100 where there are many)"),
+        job=Job(data="world:scenes@photo", protocol="few_shot", test="test"),
     )
     Hyper = Hyper
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from promptlab.card import Card, Claim, Expose, Train, knob
+from promptlab.card import Card, Claim, Expose, Job, Train, knob
 from promptlab.data.batch import Batch
 from promptlab.data.classes import ClassSet
 from promptlab.data.task import Task
@@ -42,6 +42,7 @@ class KgCoOp(Method):
         departs=("the guidance term is 1 - cosine as in the code; the paper's squared distance is twice that",
                  "the reference features are float32 instead of float16", "the bias, meta-net and adapter that the code builds "
                  "and never uses are left out", "any initial words may be given; the code always takes 'a photo of a'"),
+        job=Job(against="coop", test="new"),
     )
     Hyper = Hyper
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from promptlab.card import Card, Claim, Expose, Train, knob
+from promptlab.card import Card, Claim, Expose, Job, Train, knob
 from promptlab.data.batch import Batch
 from promptlab.data.classes import ClassSet
 from promptlab.data.task import Episode, Task
@@ -69,6 +69,7 @@ class MaskCLIP(Method):
         departs=("activation, layer-norm epsilon and pixel statistics are the backbone's own (the public ViT configuration takes exact "
                  "GELU, 1e-6 and ImageNet statistics on weights trained otherwise)",
                  "one square picture instead of the whole picture at its own aspect ratio"),
+        job=Job(data="world:scenes-masks@photo", protocol="few_shot", against="maskclip", against_hyper={"mode": "attn"}, test="test"),
     )
     Hyper = Hyper
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from promptlab.card import Card, Claim, Expose, Train, knob
+from promptlab.card import Card, Claim, Expose, Job, Train, knob
 from promptlab.data.batch import Batch
 from promptlab.data.classes import ClassSet
 from promptlab.data.task import Episode, Task
@@ -59,6 +59,7 @@ class Tpt(Method):
         presets={"demo": {"n_views": 16, "share": 0.25}},
         claims=(Claim("ImageNet-A", None, "RN50", "accuracy", 0.2667, "repository README"),),
         departs=("float32 without loss scaling", "at least one view is kept"),
+        job=Job(data="world:textures@embroidery", protocol="few_shot", test="test"),
     )
     Hyper = Hyper
 

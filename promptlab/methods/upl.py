@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from promptlab.card import Card, Expose, Train, knob
+from promptlab.card import Card, Expose, Job, Train, knob
 from promptlab.data.batch import Batch, Split
 from promptlab.data.classes import ClassSet
 from promptlab.data.task import Episode, Task
@@ -44,6 +44,7 @@ class Upl(Method):
         presets={"demo": {"copies": 2, "ctx_init": "a photo of a", "optimiser": "adam", "weight_decay": 0.0, "lr": 0.005, "steps": 60,
                           "schedule": "step-cosine", "augment": "none"}},
         departs=("one backbone labels (UPL* averages eight)", "float32 context instead of float16"),
+        job=Job(data="world:vehicles@sketch", protocol="few_shot", test="test"),
     )
     Hyper = Hyper
 

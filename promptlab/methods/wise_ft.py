@@ -12,7 +12,7 @@ from typing import Any
 import torch.nn.functional as F
 
 from promptlab.backbones.points import Edit
-from promptlab.card import Card, Claim, Train, knob
+from promptlab.card import Card, Claim, Job, Train, knob
 from promptlab.data.batch import Batch
 from promptlab.data.classes import ClassSet
 from promptlab.data.task import Task
@@ -49,6 +49,7 @@ class WiSEFT(Method):
                  "(at lr 3e-5 x 0.1 a relative 3e-6 a step)",
                  "a logit bias of the backbone is where the head's bias starts; the code has none",
                  "random flips as well as random crops", "batch-norm statistics of residual networks stay those of the backbone"),
+        job=Job(against="wise_ft", against_hyper={"alpha": 1.0}, test="new"),
     )
     Hyper = Hyper
 
