@@ -93,6 +93,7 @@ class Lane:
     def __init__(self, waiting: int = WAITING):
         self.size = waiting
         self.running: Job | None = None
+        self.free = threading.Lock()  # held while a fit runs: whoever would draw from the global random numbers must hold it too
         self._waiting: list[Job] = []
         self._change = threading.Condition()
         self._number, self._round = itertools.count(), 0
@@ -155,7 +156,8 @@ class Lane:
             if job.ctx.stop.is_set():
                 job.status = "stopped"
             else:
-                _run(job)
+                with self.free:
+                    _run(job)
             job.done.set()
             del job  # an idle worker holds on to nothing
 

@@ -1,11 +1,11 @@
-"""The app: one screen in the browser."""
+"""The app: six screens from the first shot to a shared prompt. Handlers are plain functions; only ``screens`` and ``serve`` know gradio."""
 
 from typing import Any
 
 
 def build_app() -> Any:
     """The page as a ``gradio.Blocks``."""
-    from promptlab.ui.screen import build_app as build
+    from promptlab.ui.screens.app import build_app as build
 
     return build()
 

@@ -1,19 +1,23 @@
-"""Which methods and which of their knobs the page offers, read from the cards."""
+"""Which methods and which of their knobs the page offers, all read from the cards: grouped, filtered, greyed out with a reason."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from promptlab import registry
-from promptlab.card import FAMILIES, Knob, Train, knobs
+from promptlab.card import FAMILIES, SUPERVISION, Card, Knob, Train, knobs
 from promptlab.docs import found_cards
+from promptlab.errors import PromptlabError
+from promptlab.ui.session import LANE
 
-MOST = 5  # own knobs of a method on the page; the command line has all
-FAVOURITES = ("coop", "tip_adapter", "maple", "vp", "taskres")
+MOST = 6  # own knobs of a method that are shown at once; all others are behind "All knobs"
+SHOWN = {"lr", "batch", "epochs", "steps"}  # training knobs that matter first
 
 
 @dataclass(frozen=True)
 class Control:
-    """One knob as the page draws it; ``slider``: its range is short enough for one; ``training``: all methods have it."""
+    """One knob as the page draws it; ``slider``: its range is short enough for one; ``training``: all methods have it;
+    ``first``: shown at once."""
 
     name: str
     label: str
@@ -26,53 +30,59 @@ class Control:
     choices: tuple = ()
     slider: bool = False
     training: bool = False
+    first: bool = True
 
 
-def families() -> list[str]:
-    """Families that have a method which a single-label task can use."""
-    have = {c.family for c in _cards()}
-    return [f for f in FAMILIES if f in have]
+def cards() -> list[Card]:
+    """All methods that load, by family and year; zero-shot is the reference and always on."""
+    return [c for c in found_cards()[0] if c.id != "zero_shot"]
 
 
-def methods_of(family: str) -> list[tuple[str, str]]:
-    """(what the menu says, id) of the family's methods, oldest first."""
-    found = sorted((c for c in _cards() if c.family == family), key=lambda c: (c.year, c.id))
-    return [(f"{c.name} · {c.venue} {c.year}", c.id) for c in found]
+def groups(families: list[str] | None = None, supervision: list[str] | None = None, search: str = "") -> list[tuple[str, list[Card]]]:
+    """(family, its methods) of the survey's taxonomy after the filters; empty filters let everything pass."""
+    words = search.casefold().split()
+
+    def fits(c: Card) -> bool:
+        text = f"{c.id} {c.name} {c.difference} {c.trains} {c.venue} {c.year}".casefold()
+        return (not families or c.family in families) and (not supervision or c.supervision in supervision) and all(w in text for w in words)
+
+    found = [c for c in cards() if fits(c)]
+    return [(f, [c for c in found if c.family == f]) for f in FAMILIES if any(c.family == f for c in found)]
 
 
-def first_choice(choices: list[tuple[str, str]]) -> str:
-    """The method to begin with in a family."""
-    ids = [key for _, key in choices]
-    return next((key for key in FAVOURITES if key in ids), ids[0])
+def lacks(card: Card, clip: Any, kind: str, support: int, protocol: str = "few_shot") -> str:
+    """Why a method cannot be trained here, in one sentence; empty when it can."""
+    if kind not in card.kinds:
+        return f"{card.name} is for {' and '.join(card.kinds)} tasks; these shots have one class a picture."
+    if missing := sorted(set(card.needs) - set(clip.offers)):
+        return f"{card.name} needs {', '.join(missing)}, which the backbone {clip.name} does not offer."
+    if protocol not in card.protocols and card.protocols:
+        return f"{card.name} is for {', '.join(card.protocols)}; choose it on the command line."
+    if support == 0 and card.supervision == "supervised":
+        return f"{card.name} learns from labelled shots and there are none."
+    return ""
 
 
-def about(key: str) -> str:
-    """What a method learns, in two lines."""
-    card = registry.card(key)
-    open_words = "answers for new class names too" if card.open_vocabulary else "answers only for the classes that it was trained on"
-    return f"**{card.name}** ({card.supervision}): {card.difference}. Trains: {card.trains}; {open_words}."
+def filters() -> tuple[list[str], list[str]]:
+    """Families and kinds of supervision that occur."""
+    found = cards()
+    return [f for f in FAMILIES if any(c.family == f for c in found)], [s for s in SUPERVISION if any(c.supervision == s for c in found)]
 
 
-def preset(key: str) -> str | None:
-    """The preset for the pocket backbone, where the method has one."""
-    return "demo" if "demo" in registry.card(key).presets else None
-
-
-def controls(key: str) -> list[Control]:
-    """The method's own knobs, then the training knobs that matter, with the values of the demo preset."""
+def controls(key: str, preset: str | None = "demo") -> list[Control]:
+    """All knobs of a method, its own first, with the values of a preset."""
     cls = registry.get(key)
-    start = cls.card.presets.get("demo", {})
+    start = cls.card.presets.get(preset or "", {})
     known, training = knobs(cls.Hyper), knobs(Train)
-    own = [k for name, k in known.items() if name not in training]
-    own = [*own[:MOST], *(k for k in own[MOST:] if k.type is bool)]  # switches change what the method is
-    length = "steps" if start.get("steps") is not None else "epochs"
-    still = cls.card.supervision == "test-time" or (cls.card.supervision == "training-free" and all(k.type is not bool for k in own))
-    wanted = ("seed",) if still else (length, "lr", "batch", "seed")
-    shared = [known[n] for n in wanted]
-    return [_control(k, start.get(k.name, k.default)) for k in [*own, *shared]]
+    own = [n for n in known if n not in training]
+    if cls.card.supervision in ("test-time", "training-free") and all(known[n].type is not bool for n in own):
+        first = set(own[:MOST])
+    else:
+        first = set(own[:MOST]) | (SHOWN - {"epochs" if start.get("steps") is not None else "steps"})
+    return [_control(k, start.get(k.name, k.default), n in training, n in first) for n, k in known.items() if n != "seed"]
 
 
-def _control(knob: Knob, value: Any) -> Control:
+def _control(knob: Knob, value: Any, training: bool, first: bool) -> Control:
     span = None if knob.low is None or knob.high is None else knob.high - knob.low
     slider = knob.type in (int, float) and not knob.optional and span is not None and span <= (64 if knob.type is int else 20)
     step = 1 if knob.type is int else (0.01 if span is not None and span <= 1 else 0.1)
@@ -80,8 +90,27 @@ def _control(knob: Knob, value: Any) -> Control:
         value = ", ".join(map(str, value))
     kind = str if knob.optional else knob.type  # a number box cannot be empty, a text box can
     return Control(knob.name, knob.name.replace("_", " "), knob.help, kind, value, knob.low, knob.high, step, knob.choices, slider,
-                   knob.name in knobs(Train))
+                   training, first)
 
 
-def _cards() -> list[Any]:
-    return [c for c in found_cards()[0] if "single" in c.kinds and c.id != "zero_shot"]
+@lru_cache(maxsize=512)
+def _count(key: str, clip: Any, names: tuple[str, ...]) -> str:
+    from promptlab.create import create
+
+    card = registry.card(key)
+    try:
+        count = create(key, clip, names, kind="single" if "single" in card.kinds else None,
+                       preset="demo" if "demo" in card.presets else None).trainable()
+    except (PromptlabError, RuntimeError, ValueError, AttributeError):
+        return "–"
+    return f"{count:,}"
+
+
+def trainable(card: Card, clip: Any, names: tuple[str, ...]) -> str:
+    """Number of learnables at the actual sizes. Making a method draws random numbers, so it waits while a fit uses them."""
+    if not LANE.free.acquire(blocking=False):
+        return "…"
+    try:
+        return _count(card.id, clip, names)
+    finally:
+        LANE.free.release()

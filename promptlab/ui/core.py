@@ -1,61 +1,125 @@
-"""What the handlers ask of the core: open shots, fit, answer, and put the results into words and rows."""
+"""What the handlers ask of the layers below: backbones, opened shots, checked requests, runs and their numbers."""
 
 import dataclasses
-import html
-import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
 from promptlab import registry
-from promptlab.answers import table_html
 from promptlab.card import build_hyper, knobs
-from promptlab.data.protocols import few_shot
+from promptlab.data.batch import Batch, PixelSpec, Split, View
+from promptlab.data.dataset import DataSet
+from promptlab.data.protocols import base_to_new, few_shot
 from promptlab.data.sources import open_data
-from promptlab.drive import drive
+from promptlab.data.task import Episode
 from promptlab.errors import BadData
+from promptlab.evaluate import evaluate
 from promptlab.fit.context import FitContext
 from promptlab.fit.optim import Plan
 from promptlab.fit.score import score
-from promptlab.plots.sheet import contact_sheet
 from promptlab.request import Request
-from promptlab.runs import Run, RunStore
+from promptlab.runs import Run
 
-SHEET = 24  # pictures on the contact sheet
 MOST_TESTS = 400  # test pictures, spread over the classes: enough to a few points, judged in seconds
-COLUMNS = ("run", "accuracy %", "gain", "ECE %", "trainable", "seconds")
 CHECKS = 12  # points on the validation curve
+PROTOCOLS = {"few_shot": few_shot, "base_to_new": base_to_new}
+COMPUTE = threading.Lock()  # one short computation at a time beside the training lane
 
 
-class Shots:
-    """An opened data set with its episode and its test sets."""
+class Joined:
+    """Two sources one after the other: sample shots, and the pictures that were added to them."""
 
-    def __init__(self, spec: Any, shots: int, seed: int = 1):
-        self.data = open_data(spec)
-        if self.data.kind != "single":
-            raise BadData(f"{self.data.name} is a {self.data.kind} task; this page takes one class a picture, the command line the others.")
-        self.episode, tests = few_shot(self.data, shots, seed)
-        self.tests = [dataclasses.replace(t, split=t.split.take(spread(t.split.targets.tolist(), MOST_TESTS))) for t in tests]
+    def __init__(self, first: Any, second: Any):
+        self.first, self.second = first, second
+        self.key = f"{first.key}+{second.key}"
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def _side(self, row: int) -> tuple[Any, int]:
+        return (self.first, row) if row < len(self.first) else (self.second, row - len(self.first))
+
+    def image(self, row: int) -> Image.Image:
+        source, row = self._side(row)
+        return source.image(row)
+
+    def name(self, row: int) -> str:
+        source, row = self._side(row)
+        return source.name(row)
+
+    def pixels(self, rows: Sequence[int], spec: PixelSpec, view: View = View()) -> Tensor:
+        return torch.cat([source.pixels([r], spec, view) for source, r in map(self._side, rows)])
+
+
+class Opened:
+    """A data set with the episode and test sets that were drawn from it. ``spec``: how Python opens it again, None for own pictures."""
+
+    def __init__(self, data: DataSet, shots: int, seed: int, spec: str | None = None, label: str = ""):
+        if data.kind != "single":
+            raise BadData(f"{data.name} is a {data.kind} task; this page takes one class a picture, the command line the others.")
+        self.data, self.shots, self.seed, self.spec, self.label = data, shots, seed, spec, label or data.name
+        self.extra: list[tuple[str, int]] = []  # (file, label) of pictures added later
+        self.episode, self.tests = self.draw(seed)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.episode.task.classes.names
+        return self.data.classes.names
+
+    def draw(self, seed: int, shots: int | None = None, protocol: str = "few_shot") -> tuple[Episode, tuple[Any, ...]]:
+        """Episode and (thinned) test sets of a seed."""
+        episode, tests = PROTOCOLS[protocol](self.data, shots or self.shots, seed)
+        if self.extra and protocol == "few_shot" and shots is None:
+            episode = episode.replace(support=self._with_extra(episode.support))
+        thin = [dataclasses.replace(t, split=t.split.take(spread(t.split.targets.tolist(), MOST_TESTS))) for t in tests]
+        return episode, tuple(thin)
+
+    def add(self, file: str, label: int) -> None:
+        """One more shot for a class."""
+        self.extra.append((file, label))
+        self.episode, self.tests = self.draw(self.seed)
+
+    def _with_extra(self, support: Split) -> Split:
+        from promptlab.data.gallery import Files
+
+        files = Files([Path(f) for f, _ in self.extra], [Path(f).name for f, _ in self.extra])
+        rows = (*support.rows, *(len(support.source) + i for i in range(len(self.extra))))
+        return Split(Joined(support.source, files), rows, torch.cat([support.targets, torch.tensor([label for _, label in self.extra])]))
+
+    @property
+    def task(self) -> tuple[Episode, tuple[Any, ...]]:
+        """What ``promptlab.fit`` takes."""
+        return self.episode, self.tests
+
+    @property
+    def test(self) -> Split | None:
+        """The held-out pictures that everything is judged on."""
+        return self.tests[0].split if self.tests else None
 
 
-@lru_cache(maxsize=1)
-def backbone() -> Any:
-    """Pocket, loaded once and shared by all sessions (it is never written to)."""
+def opened(spec: Any, shots: int, seed: int = 1, label: str = "") -> Opened:
+    """A spec string or a data set, opened."""
+    return Opened(open_data(spec), shots, seed, spec if isinstance(spec, str) and spec.startswith("world:") else None, label)
+
+
+@lru_cache(maxsize=2)
+def load_backbone(name: str, device: str) -> Any:
+    """A backbone, loaded once and shared by all sessions (it is never written to)."""
     from promptlab.backbones.load import load
 
-    return load("pocket")
+    name, _, tag = name.partition(":")
+    return load(name, tag or None, device=device)
 
 
-def open_shots(spec: Any, shots: int) -> Shots:
-    return Shots(spec, shots)
+def backbone(session: Any) -> Any:
+    return load_backbone(session.settings["backbone"], session.settings["device"])
 
 
 def title(key: str) -> str:
@@ -66,7 +130,8 @@ def cleaned(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The page's values as the knobs' types: whole numbers from sliders, None from empty boxes."""
     known, out = knobs(registry.get(key).Hyper), {}
     for name, value in values.items():
-        knob = known[name]
+        if (knob := known.get(name)) is None:
+            continue
         if value in ("", None):
             value = None if knob.optional else knob.default
         elif knob.type is int and isinstance(value, float) and value.is_integer():
@@ -75,98 +140,49 @@ def cleaned(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def request(key: str, shots: Shots, values: Mapping[str, Any], preset: str | None) -> Request:
+def preset(key: str, session: Any) -> str | None:
+    """The preset of two cores for the demo backbone, where the method has one; the paper's values elsewhere."""
+    return "demo" if session.settings["backbone"] == "pocket" and "demo" in registry.card(key).presets else None
+
+
+def request(session: Any, key: str, seed: int, *, shots: int | None = None, protocol: str = "few_shot") -> Request:
     """A checked request; a bad value is one sentence."""
     cls = registry.get(key)
-    hyper = build_hyper(key, cls.Hyper, values, cls.card.presets, preset)
-    return Request(cls, backbone(), shots.episode, hyper, tuple(shots.tests))
+    values = {**cleaned(key, session.knobs.get(key, {})), "seed": seed}
+    hyper = build_hyper(key, cls.Hyper, values, cls.card.presets, preset(key, session))
+    episode, tests = session.data.draw(seed, shots, protocol)
+    return Request(cls, backbone(session), episode, hyper, tests, protocol, seconds=session.settings.get("seconds"))
 
 
-def run(session: Any, asked: Request, job: Any) -> Run:
-    """Fit and judge in the job's thread; the job sees every event. An equal request of this session is found again."""
+def context(asked: Request) -> FitContext:
+    """A context that checks on validation pictures about twelve times."""
     epochs = Plan.of(asked.hyper, len(asked.episode.support)).epochs if asked.episode.support else 0
-    ctx = FitContext(stop=job.stop, val_every=max(1, epochs // CHECKS) if asked.episode.val else 0)
-    events, count = drive(asked, RunStore(session.folder / "runs"), ctx), 0
-    try:
-        while True:
-            job.see(next(events).to_json())
-            count += 1
-    except StopIteration as end:
-        if count == 1:  # found, not fitted: its curve comes from its log
-            for event in end.value.events:
-                job.see(event)
-        return end.value
+    return FitContext(val_every=max(1, epochs // CHECKS) if asked.episode.val else 0)
 
 
-def zero_shot(session: Any) -> Run:
-    """The reference row, and its accuracy on the validation shots for the dashed line."""
-
-    class Silent:
-        stop = FitContext().stop
-
-        def see(self, event: Any) -> None:
-            return None
-
-    found = run(session, request("zero_shot", session.data, {}, None), Silent())
-    val = session.data.episode.val
-    session.zero_val = next(iter(score(found.method, val).values())) if val else None
-    return found
-
-
-def baseline(session: Any) -> float | None:
-    return session.zero_val if session.zero is not None else None
-
-
-def table(session: Any) -> str:
-    """One row a run as an HTML table, zero-shot first; every cell is escaped."""
-    rows = [_row(session, r, i) for i, r in enumerate([session.zero, *session.runs]) if r is not None]
-    return table_html(COLUMNS, rows)
+def zero_shot(session: Any, templates: Mapping[str, Any] | None = None) -> Run:
+    """The reference row, judged at once and not in the lane: it learns nothing and draws no random numbers, so it may run beside a
+    fit. The encodings of all pictures are made on the way."""
+    session.knobs["zero_shot"] = dict(templates or {})
+    asked = request(session, "zero_shot", session.data.seed)
+    method = asked.cls(asked.clip, asked.episode.task, asked.hyper).eval()
+    with COMPUTE:
+        reports = {test.name: evaluate(method, test) for test in asked.tests}
+        encode(asked.clip, asked.episode.support)
+        val = asked.episode.val
+        session.zero_val = next(iter(score(method, val).values())) if val else None
+    meta = {**asked.meta(method), "started": datetime.now(timezone.utc).isoformat(), "status": "done", "seconds": 0.0, "peak_mb": 0.0,
+            "hyper": dataclasses.asdict(asked.hyper), "reports": {n: r.to_json() for n, r in reports.items()}}
+    session.zero = Run(meta, method=method, clip=asked.clip, cls=asked.cls, reports=reports)
+    session.jobs.store.write(session.zero)
+    return session.zero
 
 
-def _row(session: Any, r: Run, number: int) -> tuple[str, ...]:
-    report, cost = r.report, (f"{r.meta['trainable']:,}", f"{r.meta['seconds']:.1f}")
-    name = f"{number} · {title(r.key)}" if number else title(r.key)
-    if report is None:
-        return (name, "-", "", "", *cost)
-    gain = f"{100 * (report.headline - session.zero.report.headline):+.1f}" if number else "reference"
-    ece = report.metrics.get("ece")
-    return (name, f"{100 * report.headline:.1f}", gain, "" if ece is None or math.isnan(ece) else f"{100 * ece:.1f}", *cost)
-
-
-def verdict(session: Any, done: Run, notes: list[str]) -> str:
-    """How a finished run compares with zero-shot, in one sentence, and what it noted."""
-    said = "Stopped; what was learned so far is kept. " if done.status == "stopped" else ""
-    remarks = "".join(f" {n[0].upper()}{n[1:]}" for n in notes if not n.startswith("found run"))
-    if done.report is None:
-        return html.escape(said + "There are no test pictures, so there is no accuracy." + remarks)
-    ours, zero = done.report.headline, session.zero.report.headline
-    count = done.report.protocol["pictures"]
-    noise = 100 * math.sqrt(max(ours * (1 - ours), 1e-9) / count)
-    words = f"{said}{title(done.key)}: {100 * ours:.1f} % on {count} test pictures, zero-shot {100 * zero:.1f} %."
-    if 100 * abs(ours - zero) < 2 * noise:
-        words += f" The difference is within what {count} test pictures can tell (about ±{2 * noise:.0f} points)."
-    return html.escape(words + remarks)
-
-
-def describe(session: Any) -> str:
-    """What the shots are, and every file that could not be used."""
-    shots = session.data
-    test = sum(len(t.split) for t in shots.tests)
-    lines = [f"**{html.escape(session.label)}**: {len(shots.names)} classes, {len(shots.episode.support)} shots to learn from"
-             + (f", {len(shots.episode.val)} to check with" if shots.episode.val else "") + f", {test} test pictures."]
-    lines += [f"- {html.escape(p)}" for p in shots.data.report.problems[:8]]
-    if (more := len(shots.data.report.problems) - 8) > 0:
-        lines.append(f"- and {more} more files that could not be used.")
-    lines += [f"- {html.escape(n)}" for n in shots.data.report.notes[:4]]
-    return "\n".join(lines)
-
-
-def sheet(session: Any) -> Any:
-    """Some shots on one picture, spread over the classes."""
-    support, names = session.data.episode.support, session.data.names
-    order = spread(support.targets.tolist(), SHEET)
-    pictures = [np.asarray(support.source.image(support.rows[i])) for i in order]
-    return contact_sheet(pictures, [names[int(support.targets[i])] for i in order], columns=6, side=80)
+@torch.no_grad()
+def encode(clip: Any, split: Split) -> Tensor:
+    """Image features [n, E] of a split, unit length, from the cache where they are there."""
+    parts = [clip.cached_image(batch).pooled for batch in split.batches(64)]
+    return torch.nn.functional.normalize(torch.cat(parts).float().cpu(), dim=-1)
 
 
 def spread(labels: list[int], count: int) -> list[int]:
@@ -179,26 +195,25 @@ def spread(labels: list[int], count: int) -> list[int]:
     return [i for _, _, i in sorted(turn)[:count]]
 
 
-def answers(session: Any, picture: str) -> tuple[dict[str, list[float]], list[str]]:
-    """Probabilities a class of zero-shot and the last three runs, and the class names."""
-    names = list(session.data.names)
-    chosen = {"zero-shot": session.zero}
-    first = max(0, len(session.runs) - 3)
-    chosen |= {f"{i + 1} {title(r.key)}": r for i, r in enumerate(session.runs[first:], first)}
-    scores = {}
-    for label, r in chosen.items():
-        found = r.predict(picture)
-        scores[label] = [found[n] for n in names]
-    return scores, names
+def picture(session: Any, index: int) -> Image.Image:
+    """A test picture, large enough to look at."""
+    split = session.data.test
+    return split.source.image(split.rows[index % len(split)])
 
 
-def test_picture(session: Any, turn: int) -> str | None:
-    """A file with the turn-th test picture, in an order that goes through the classes."""
-    if not session.data.tests:
-        return None
-    split = session.data.tests[0].split
-    generator = torch.Generator().manual_seed(7)
-    i = int(torch.randperm(len(split), generator=generator)[turn % len(split)])
-    path = Path(session.room("try")) / "picture.png"
-    split.source.image(split.rows[i]).save(path)
-    return str(path)
+def one(session: Any, index: int) -> Batch:
+    """A test picture as a batch."""
+    return next(session.data.test.take([index % len(session.data.test)]).batches(1))
+
+
+def answers_of(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(probabilities [n, C], answers [n], targets [n]) on the test pictures, from the saved predictions."""
+    p = run.report.predictions
+    logits = torch.from_numpy(p["pred"])
+    return logits.softmax(-1).numpy(), p["pred"].argmax(1), p["target"]
+
+
+def error(run: Run) -> float:
+    """Half of the 95 % interval of an accuracy by the number of test pictures alone."""
+    a, n = run.report.headline, run.report.protocol["pictures"]
+    return 1.96 * max(a * (1 - a), 1e-9) ** 0.5 / n ** 0.5

@@ -1,33 +1,45 @@
 """Serving the page with its settings."""
 
+import atexit
 import os
+import tempfile
 import threading
 from importlib import import_module
 from typing import Any
 
+import gradio as gr
+
+from promptlab.plots.linked import plotlyjs
+from promptlab.ui.session import SESSIONS
 from promptlab.ui.theme import CSS, theme
 
-LARGEST_FILE = "64mb"
+LARGEST_FILE = "256mb"  # zips and projects; a picture may have 10 MB
+WAITING = 64  # calls that may wait in gradio's own queue
 
 
-def serve(app: Any, host: str, port: int | None, *, open_browser: bool = False, wait: bool = True, quiet: bool = False,
-          warmed: bool = True) -> Any:
-    """Start the server. ``wait``: until it is interrupted; ``warmed``: load the backbone at once.
+def serve(app: Any, host: str, port: int | None, *, open_browser: bool = False, wait: bool = True, quiet: bool = False, warmed: bool = True,
+          auth: Any = None, max_users: int = 32, root_path: str | None = None, mcp: bool = False) -> Any:
+    """Start the server. ``wait``: until it is interrupted; ``warmed``: load the backbone at once; ``auth``: (name, password) pairs.
 
     No telemetry, no stored run history, no server-side rendering.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="promptlab-files-"))
+    SESSIONS.most = max_users
+    atexit.register(SESSIONS.clear)
     if warmed:
         threading.Thread(target=warm, name="promptlab-warm", daemon=True).start()
-    app.queue(max_size=20)
+    gr.set_static_paths([str(plotlyjs())])
+    app.queue(max_size=WAITING, default_concurrency_limit=4)
     return app.launch(server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=not wait, quiet=quiet, theme=theme(),
-                      css=CSS, footer_links=[], run_history=False, ssr_mode=False, max_file_size=LARGEST_FILE, share=False)
+                      css=CSS, footer_links=[], run_history=False, ssr_mode=False, max_file_size=LARGEST_FILE, share=False, auth=auth,
+                      root_path=root_path, mcp_server=mcp or None, show_error=False)
 
 
 def warm() -> None:
     """Load what the first click would wait for, while the page is on its way."""
     from promptlab.ui import core
 
-    core.backbone()
+    core.load_backbone("pocket", "auto")
     import_module("torchmetrics")

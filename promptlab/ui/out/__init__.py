@@ -1,0 +1,1 @@
+"""What can be taken away: Python code, a classifier, a report, the project as one file."""
