@@ -150,7 +150,7 @@ class Case:
                 made[item["name"]] = fill.tensor(how["tensor"], tuple(item["shape"]), how["scale"], how["seed"]) + how.get("plus", 0.0)
             elif "array" in how:
                 made[item["name"]] = self.array(how["array"])
-            elif "rule" in how:
+            elif "rule" in how and not rules.of_the_model(how["rule"]):
                 made[item["name"]] = rules.apply(how["rule"], made)
             if item["name"] in made and list(made[item["name"]].shape) != list(item["shape"]):
                 raise AssertionError(f"{self.id}: {item['name']} came out as {list(made[item['name']].shape)}, not {item['shape']}.")

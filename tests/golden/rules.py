@@ -40,16 +40,21 @@ def _unit_rows(rule: str, known: Mapping[str, Tensor]) -> Tensor | None:
     return found and F.normalize(known[found[2]], dim=-1)
 
 
+def of_the_model(rule: str) -> bool:
+    """Whether a rule speaks of features that the case's model gives; its adapter makes those."""
+    return "feature of" in rule
+
+
 def _class_rows(rule: str, known: Mapping[str, Tensor]) -> Tensor | None:
-    """``x[i] = v_i / ||v_i|| with v_i = 0.1 a[y_i] + 1.5 b[y_i] + 1.0 noise[i] and y_i = floor(i / 4)``."""
-    found = re.fullmatch(r"\S+\[i\] = v_i / \|\|v_i\|\| with v_i = (.*) and y_i = floor\(i / (\d+)\)", rule.strip())
+    """``x[i] = 20 v_i / ||v_i|| with v_i = 0.1 a[y_i] + 1.5 b[y_i] + 1.0 noise[i] and y_i = floor(i / 4)``."""
+    found = re.fullmatch(rf"\S+\[i\] = ({NUMBER} )?v_i / \|\|v_i\|\| with v_i = (.*) and y_i = floor\(i / (\d+)\)", rule.strip())
     if not found:
         return None
-    terms = re.findall(rf"({NUMBER}) (\S+)\[(y_i|i)\]", found[1])
+    terms = re.findall(rf"({NUMBER}) (\S+)\[(y_i|i)\]", found[2])
     rows = next(len(known[name]) for _, name, index in terms if index == "i")
-    label = torch.arange(rows) // int(found[2])
+    label = torch.arange(rows) // int(found[3])
     v = sum(float(factor) * (known[name] if index == "i" else known[name][label]) for factor, name, index in terms)
-    return F.normalize(v, dim=-1)
+    return float(found[1] or 1) * F.normalize(v, dim=-1)
 
 
 def _mean_softmax(rule: str, known: Mapping[str, Tensor]) -> Tensor | None:
