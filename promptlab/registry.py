@@ -11,13 +11,14 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import iter_modules
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 
 from promptlab.card import Card
 from promptlab.errors import PromptlabError
 from promptlab.method import Method
 
 GROUP = "promptlab.methods"
+_ADDED: dict[str, type[Method]] = {}  # typed by a person in this process
 
 
 class NoSuchMethod(PromptlabError):
@@ -27,13 +28,24 @@ class NoSuchMethod(PromptlabError):
 def ids() -> tuple[str, ...]:
     """Ids of all methods, ours first, without importing any of them."""
     own = _own()
-    return (*own, *(name for name in sorted(_foreign()) if name not in own))
+    return (*own, *(name for name in sorted({**_foreign(), **_ADDED}) if name not in own))
+
+
+def add(cls: type[Method]) -> type[Method]:
+    """Let a method that was typed in a notebook be found by its card's id until the process ends: by the app, the widgets, ``pl.fit``.
+    Adding another class with the same id replaces it. Also a decorator."""
+    if cls.card.id in _own():
+        raise PromptlabError(f"the library has a method '{cls.card.id}' already; give yours another id.")
+    _ADDED[cls.card.id] = cls
+    return cls
 
 
 def get(key: str) -> type[Method]:
     """The method class of an id."""
     if key in _own():
         return _class_in(import_module(f"promptlab.methods.{key}"), key)
+    if key in _ADDED:
+        return _ADDED[key]
     found = _foreign().get(key)
     if found is None:
         near = difflib.get_close_matches(key, ids(), 3, 0.3)
@@ -55,9 +67,16 @@ def source_hash(cls: type[Method]) -> str:
     """Digest of the file that defines a method: two runs with equal hashes ran the same text."""
     try:
         text = Path(inspect.getfile(cls)).read_bytes()
-    except (OSError, TypeError):  # typed in a notebook cell or a prompt
-        text = cls.__qualname__.encode()
+    except (OSError, TypeError):  # typed in a notebook cell or a prompt: what its functions do
+        text = "\n".join([cls.__qualname__, repr(cls.card), *(_code(f.__code__) for f in vars(cls).values()
+                                                             if isinstance(f, FunctionType))]).encode()
     return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _code(code: CodeType) -> str:
+    """A function's instructions, names and constants, without where it stands."""
+    inner = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {inner}"
 
 
 def _own() -> tuple[str, ...]:

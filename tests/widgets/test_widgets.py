@@ -222,3 +222,26 @@ def test_colab_is_asked_to_show_widgets(monkeypatch, runs, task):
     monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(output=output))
     Compare(runs, task)
     assert called.is_set()
+
+
+def test_a_method_typed_in_a_cell_is_found_and_refitted_when_it_changes():
+    from promptlab import registry
+
+    def typed(factor):
+        class Typed(pl.Method):
+            card = pl.Card(id="typed_here", name="Typed", year=2026, venue="test", paper="", code="", family="adapter",
+                           supervision="training-free", difference="a factor", trains="nothing")
+
+        source = f"def forward(self, batch, bank):\n    out = pl.Method.forward(self, batch, bank)\n    return pl.Out({factor} * out.pred)"
+        place = {"pl": pl}
+        exec(source, place)  # noqa: S102 - as a cell does
+        Typed.forward, Typed.__module__ = place["forward"], "a_cell"
+        return Typed
+
+    one, two = registry.add(typed(1.0)), typed(2.0)
+    assert "typed_here" in registry.ids() and registry.get("typed_here") is one
+    assert registry.source_hash(one) != registry.source_hash(two) and registry.source_hash(one) == registry.source_hash(typed(1.0))
+    assert registry.add(two) is registry.get("typed_here")
+    with pytest.raises(pl.PromptlabError, match="has a method 'coop' already"):
+        registry.add(registry.get("coop"))
+    registry._ADDED.clear()
