@@ -30,18 +30,20 @@ ENSEMBLE80 = (  # all that CLIP's authors used for ImageNet
     "itap of my {}.", "a photo of a cool {}.", "a photo of a small {}.", "a tattoo of the {}.",
 )
 
+ENSEMBLE60 = ENSEMBLE80[:60]  # those that PromptSRC's code holds
+
 SCENE5 = (  # what MaskCLIP adds for pictures of several things
     "there is a {} in the scene.", "there is the {} in the scene.", "this is a {} in the scene.", "this is the {} in the scene.",
     "this is one {} in the scene.",
 )
 
-SETS = ("dataset", "dataset-all", "simple", "ensemble7", "ensemble80", "ensemble85")
+SETS = ("dataset", "dataset-all", "simple", "ensemble7", "ensemble60", "ensemble80", "ensemble85")
 
 
 def template_set(key: str, names: ClassSet) -> tuple[str, ...]:
     """The templates of a key: "dataset" is the class set's first one, "dataset-all" all of them."""
     known = {"dataset": names.templates[:1], "dataset-all": names.templates, "simple": SIMPLE, "ensemble7": ENSEMBLE7,
-             "ensemble80": ENSEMBLE80, "ensemble85": ENSEMBLE80 + SCENE5}
+             "ensemble60": ENSEMBLE60, "ensemble80": ENSEMBLE80, "ensemble85": ENSEMBLE80 + SCENE5}
     if key not in known:
         raise BadHyper(f"there are no templates '{key}'; choose one of {', '.join(known)}.")
     return tuple(known[key])

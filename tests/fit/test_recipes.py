@@ -5,10 +5,10 @@ import torch
 
 from promptlab.fit import average, pseudo, search
 from promptlab.fit.context import FitContext
-from promptlab.fit.events import Note, Progress
+from promptlab.fit.events import Epoch, Note, Progress
 from promptlab.fit.gradient import gradient
 from promptlab.fit.score import headline, predictions, score
-from promptlab.fit.state import restore, snapshot
+from promptlab.fit.state import Checkpoint, restore, snapshot
 from tests.fit.stub import method, toy
 
 EPISODE = toy().episode
@@ -49,8 +49,6 @@ def test_the_average_of_epochs_is_weighted():
     learner, seen = method(), []
 
     def watch(events):
-        from promptlab.fit.events import Epoch
-
         for e in events:
             if isinstance(e, Epoch):
                 seen.append(learner.delta.detach().clone())
@@ -59,6 +57,22 @@ def test_the_average_of_epochs_is_weighted():
     list(average.epochs(learner, watch(gradient(learner, EPISODE)), weights))
     want = sum(w * d for w, d in zip(weights, seen, strict=True))
     assert torch.allclose(learner.delta, want, atol=1e-6)
+
+
+def test_an_interrupted_average_goes_on_with_the_epochs_it_had(tmp_path):
+    def averaged(name, until=None):
+        learner, ctx = method(epochs=4), FitContext(checkpoint=Checkpoint(tmp_path / name))
+        for event in average.epochs(learner, gradient(learner, EPISODE, ctx), [0.1, 0.2, 0.3, 0.4], ctx):
+            if isinstance(event, Epoch) and event.i == until:
+                return None
+        return learner.delta.detach()
+
+    averaged("parted", until=3)
+    assert torch.allclose(averaged("parted"), averaged("whole"), atol=1e-6)
+
+
+def test_far_from_the_mean_the_nearest_epoch_counts():
+    assert average.gaussian_weights(3, 100, 0.1) == pytest.approx([0, 0, 1])
 
 
 def test_scores_agree_with_predictions():
