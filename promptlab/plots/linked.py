@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from promptlab.plots.curves import BASELINE, FONT, INK, colour
 
-NAMED = 40  # names on an axis that can still be read
+NAMED = 40  # names on a map or an axis that can still be read
+BESIDE = 24  # names under a matrix that shares its row
 
 
 def plotlyjs() -> Path:
@@ -31,16 +32,17 @@ def safe(figure: go.Figure, names: Sequence[str]) -> dict[str, Any]:
 
 
 def matrix(z: Any, x: Sequence[str], y: Sequence[str], *, title: str, x_title: str = "", y_title: str = "", whole: bool = True,
-           custom: Any = None, height: int | None = None) -> go.Figure:
+           custom: Any = None, height: int | None = None, named: int = NAMED) -> go.Figure:
     """A heat map whose cells carry (row, column), or ``custom`` [rows, columns, k]."""
     z = np.asarray(z)
     cells = np.stack(np.meshgrid(np.arange(z.shape[0]), np.arange(z.shape[1]), indexing="ij"), -1) if custom is None else custom
     figure = go.Figure(go.Heatmap(
-        z=z, x=list(range(z.shape[1])), y=list(range(z.shape[0])), customdata=cells, colorscale="Cividis", showscale=False, xgap=1, ygap=1,
+        z=z, x=list(range(z.shape[1])), y=list(range(z.shape[0])), customdata=cells, colorscale="Cividis", showscale=False,
+        xgap=int(max(z.shape) <= 24), ygap=int(max(z.shape) <= 24),
         text=[[f"{y[i]} → {x[j]}" for j in range(z.shape[1])] for i in range(z.shape[0])],
         hovertemplate="%{text}: %{z}<extra></extra>" if whole else "%{text}: %{z:.2f}<extra></extra>"))
-    for axis, names in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
-        few = len(names) <= NAMED
+    for axis, names, most in ((figure.update_xaxes, x, named), (figure.update_yaxes, y, NAMED)):
+        few = len(names) <= most
         axis(tickmode="array", tickvals=list(range(len(names))) if few else [], ticktext=list(names) if few else [], showgrid=False,
              zeroline=False, automargin=True)
     figure.update_xaxes(title_text=x_title, tickangle=-60)
@@ -92,11 +94,12 @@ def seeds(rows: Sequence[Mapping[str, Any]], title: str, reference: float | None
 
 
 def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str, x_title: str, y_title: str, log: bool = False,
-          dashed: Sequence[str] = (), height: int = 320) -> go.Figure:
+          dashed: Sequence[str] = (), grey: Sequence[str] = (), height: int = 320) -> go.Figure:
     """Named lines with a dot a point."""
-    figure = go.Figure()
-    for i, (name, (x, y)) in enumerate(series.items()):
-        line = {"color": BASELINE, "dash": "dash"} if name in dashed else {"color": colour(i - len(dashed)), "width": 2}
+    figure, own = go.Figure(), [n for n in series if n not in dashed and n not in grey]
+    for name, (x, y) in series.items():
+        plain = {"color": BASELINE, "width": 2} if name in grey else {"color": colour(own.index(name)) if name in own else "", "width": 2}
+        line = {"color": BASELINE, "dash": "dash"} if name in dashed else plain
         figure.add_scatter(x=list(x), y=list(y), name=name, mode="lines" if name in dashed else "lines+markers", line=line)
     figure.update_xaxes(title_text=x_title, **({"type": "log", "tickvals": sorted({v for x, _ in series.values() for v in x})} if log else {}))
     figure.update_yaxes(title_text=y_title)

@@ -146,7 +146,7 @@ def pair(session: Session, a: str | None, b: str | None) -> View:
 def _matrix(session: Session, run: Any) -> Any:
     names = session.data.names
     counts = confusion(run.report, names).arrays["counts"]
-    made = linked.matrix(counts, names, names, title=f"{core.title(run.key)}: true class (rows), answer (columns)")
+    made = linked.matrix(counts, names, names, title=f"{core.title(run.key)}: true class (rows), answer (columns)", named=linked.BESIDE)
     return linked.safe(made, names)
 
 
@@ -265,5 +265,5 @@ def _calibration(session: Session) -> Any:
         keep = ~np.isnan(e.arrays["accuracy"])
         series[f"{label} (ECE {100 * e.sanity[0].value:.1f} %)"] = (e.arrays["confidence"][keep].tolist(), e.arrays["accuracy"][keep].tolist())
     made = linked.lines(series, title="Calibration: below the diagonal is over-confident", x_title="confidence", y_title="accuracy",
-                        dashed=("perfect",))
+                        dashed=("perfect",), grey=[n for n in series if n.startswith("zero-shot")])
     return linked.safe(made, ())

@@ -52,8 +52,8 @@ def runs(session: Session) -> str:
         pin = act("★" if session.pinned == run.id else "☆", "pin", kind="pl-icon", title=f"Pin {name(session, i)}", run=run.id,
                   pressed=session.pinned == run.id)
         drop = act("×", "forget", kind="pl-icon", title=f"Delete {name(session, i)}", run=run.id)
-        rows.append(f"<li>{chip(i)}<span class='pl-name'>{t(name(session, i))}</span><b>{percent(value)}</b>"
-                    f"<span class='pl-gain'>{gain}</span>{pin}{drop}</li>")
+        rows.append(f"<li>{chip(i)}<span class='pl-name' title='{t(name(session, i))}'>{t(name(session, i))}</span><b>{percent(value)}</b>"
+                    f"<span class='pl-gain'>{gain}</span><span class='pl-tools'>{pin}{drop}</span></li>")
     for ticket in session.open:
         live = session.jobs.job(ticket.id).live
         rows.append(f"<li class='pl-live'>{t(live.name)} {bar(live.done / live.of if live.of else 0)}</li>")

@@ -212,13 +212,16 @@ def samples(session: Session) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _cached_thumb(source: Any, row: int) -> str:
-    return thumb(source.image(row))
+def _drawn_thumb(source: Any, row: int) -> str:
+    drawn = source.draw([row], 64)[0]  # the size that was drawn for the encoding already
+    return thumb(Image.fromarray(drawn.permute(1, 2, 0).numpy()))
 
 
 def source_thumb(source: Any, row: int) -> str:
     """A small copy of a source's picture; those of the sample packs are remembered."""
-    return _cached_thumb(source, row) if str(getattr(source, "key", "")).startswith("world:") else thumb(source.image(row))
+    while isinstance(source, core.Joined):
+        source, row = source._side(row)
+    return _drawn_thumb(source, row) if hasattr(source, "draw") else thumb(source.image(row))
 
 
 def doctor(session: Session) -> str:
