@@ -48,6 +48,16 @@ def asymmetric(logits: Tensor, target: Tensor, gamma_pos: float = 1.0, gamma_neg
     return -(positive * weight_pos * p.clamp(min=eps).log() + negative * weight_neg * q.clamp(min=eps).log()).sum()
 
 
+def pairwise_ranking(logits: Tensor, target: Tensor, margin: float = 1.0) -> Tensor:
+    """Mean over images of the sum over (present p, absent n) of max(0, margin - l_p + l_n), logits and target [B, C]; -1 is left out.
+
+    Source: TaI-DPT, arXiv:2211.12739 (``trainers/utils.py``), not divided by the number of pairs.
+    """
+    pairs = (target == 1)[:, :, None] & (target == 0)[:, None, :]
+    gap = margin - logits.float()[:, :, None] + logits.float()[:, None, :]
+    return (gap.clamp(min=0) * pairs).sum((1, 2)).mean()
+
+
 def entropy(logits: Tensor) -> Tensor:
     """Entropy of softmax(logits) along the last axis: [V, C] → [V]."""
     log_p = logits.float().log_softmax(-1)

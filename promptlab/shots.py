@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from promptlab.data import protocols
+from promptlab.data import captions, protocols, taxonomy
 from promptlab.data.dataset import DataSet
 from promptlab.data.sources import open_data
 from promptlab.data.task import Episode, Task, TestSet
@@ -14,6 +14,8 @@ PROTOCOLS: dict[str, Callable[..., tuple[Episode, list[TestSet]]]] = {
     "few_shot": protocols.few_shot,
     "base_to_new": protocols.base_to_new,
     "unlabelled": lambda data, shots, seed: protocols.unlabelled(data, seed),
+    "captions": captions.caption_only,
+    "taxonomy": taxonomy.taxonomy,
 }
 TRANSFERS: dict[str, Callable[..., tuple[Episode, list[TestSet]]]] = {
     "cross_dataset": protocols.cross_dataset,

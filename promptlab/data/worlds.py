@@ -15,6 +15,7 @@ from promptlab.data.gallery import parallel
 from promptlab.data.images import Report
 from promptlab.data.transforms import render, to_pixels
 from promptlab.world import task_spec
+from promptlab.world.taxonomy import ancestors
 
 BLOCK = 128  # pictures drawn at a time
 CROP_SIDE = 256  # crops are cut from a drawing twice as large as they are, up to this side
@@ -62,7 +63,8 @@ class WorldPictures:
 def open_world(spec: str) -> DataSet:
     """``TASK@STYLE`` with the world's own splits."""
     task = task_spec(spec)
-    classes = ClassSet(tuple(task.classes), tuple(task.templates), topic=TOPICS.get(task.name, ""))
+    classes = ClassSet(tuple(task.classes), tuple(task.templates), topic=TOPICS.get(task.name, ""),
+                       tree=ancestors(task.classes) if task.kind == "single" else {})
     splits = {part: _split(task, part) for part in ("train", "val", "test")}
     return DataSet(f"{task.name}@{task.style}", classes, task.kind, report=Report(), **splits)
 

@@ -60,6 +60,20 @@ def frozen_dense(clip: Any, batch: Any, mode: str = "value", **switches: bool) -
     return clip.cached_image(batch, tokens=True, encode=lambda pixels: dense(clip, pixels, mode, **switches), variant=variant)
 
 
+def place_free(clip: Any, batch: Any) -> Encoding:
+    """Value-path tokens without positions and the global feature: of a ResNet that of the pool without its position embedding (TaI-DPT),
+    of a ViT the class token's. Cached."""
+    if "resnet" not in clip.offers:
+        return frozen_dense(clip, batch)
+
+    def encode(pixels: Tensor) -> Encoding:
+        bare = clip.encode_image(pixels, [Edit("image.weights.pool.pos", torch.zeros_like)])
+        local = dense(clip, pixels)
+        return Encoding(bare.pooled, local.tokens, local.grid)
+
+    return clip.cached_image(batch, tokens=True, encode=encode, variant=("dense", "place-free"))
+
+
 def _vit(clip: Any, pixels: Tensor, mode: str, residual: bool, mlp: bool, keys: bool) -> Encoding:
     block, skip = f"image.block.{clip.image_layers - 1}", clip.image.lead
     edits = value_edits(clip, mlp=mlp) if mode == "value" else []
