@@ -38,7 +38,7 @@ class IVLP(Method):
         family="text-visual prompt", supervision="supervised", difference="deep prompts of both towers, each on its own",
         trains="text and vision tokens", needs=("text", "text-deep", "image-deep"), params_b16_k100=30_720,
         exposes=(Expose("prompts.vision.tokens.0", as_="moved"), Expose("prompts.context.ctx", as_="words")),
-        presets={"demo": {"optimiser": "adam", "lr": 2e-3, "weight_decay": 0.0, "batch": 16, "steps": 150, "schedule": "step-cosine",
+        presets={"demo": {"optimiser": "adam", "lr": 5e-3, "weight_decay": 0.0, "batch": 16, "steps": 60, "schedule": "step-cosine",
                           "augment": "none"},
                  "language-only": {"n_ctx": 4, "depth_vision": 0, "lr": 2.5e-3}},
         claims=(Claim("average of 11, base", 16, "ViT-B-16", "accuracy", 0.8215, "repository README"),
