@@ -1,0 +1,44 @@
+"""TCP of ``htyao89/Textual-based_Class-aware_prompt_tuning``: class tokens inside the text tower, and the pull."""
+
+from typing import Any
+
+import torch
+
+from promptlab.losses import cosine_distance
+from promptlab.methods.tcp import TCP
+from tests.golden import make
+from tests.golden.harness import Case
+
+NET = [f"meta_net.{layer}.{kind}" for layer in ("linear1", "linear2") for kind in ("weight", "bias")]
+
+
+def run(case: Case) -> dict[str, Any]:
+    s = case.settings
+    joint = case.backbone().joint_dim
+    values = {**make.context(case), "weight": s.get("weight"), "layer": s.get("inject_layer"), "mix": s.get("mix"), "prompt": case.prompt,
+              "reference": s.get("reference_template"), "reduction": joint // s["meta_hidden"] if "meta_hidden" in s else None}
+    load = {name: name for name in NET} | ({} if s.get("ctx_init") else {"context.ctx": "ctx"})
+    method = make.method(TCP, case, values, **load)
+    batch, bank = make.batch(case), method.bank()
+    out = method(batch, bank)
+    terms = method.loss(out, batch)
+    pull, loss = cosine_distance(out.aux["text"], out.aux["reference"]), sum(terms.values())
+    own = dict(method.named_parameters())
+    names = ["context.ctx", *NET]
+    grad = dict(zip(names, torch.autograd.grad(loss, [own[n] for n in names]), strict=True))
+    last = grad["meta_net.linear2.weight"]
+    return case.named({
+        "tokens": method.backbone.tokenize(method.context.texts(method.task.classes)),
+        "frozen_text_features": bank.extra["reference"],
+        "class_prompt": bank.extra["tokens"],
+        "text_features": bank.text,
+        "logits": out.pred,
+        "loss_ce": terms["task"],
+        "loss_kg": pull,
+        "loss": loss,
+        "ctx": method.context.ctx,
+        "grad.ctx": grad["context.ctx"],
+        **{f"grad.{name}": grad[name] for name in NET},
+        "grad.meta_net.linear2.weight.rows": last[:: method.backbone.text_width],
+        "grad.meta_net.linear2.weight.rowsum": last.sum(1),
+    })
