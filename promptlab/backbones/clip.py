@@ -69,7 +69,18 @@ class Clip:
 
     def prompts(self, texts: Sequence[str]) -> TextInput:
         """Plain sentences as embedded prompts; the start token is the shared prefix [1, 1, D] ([1, 0, D] where there is none)."""
-        ids = self.tokenize(texts).to(self.device)
+        return self.framed(self.tokenize(texts))
+
+    def cut(self, texts: Sequence[str]) -> TextInput | list[str]:
+        """Like :meth:`prompts`, but a sentence that is too long loses its last words. A tower that takes sentences only gets them whole."""
+        if not isinstance(self.text, TextTower):
+            return list(texts)
+        room = self.context_length - len(self.words.start) - 1
+        return self.framed(torch.tensor([self.words.frame(self.tokens(t)[:room]) for t in texts]))
+
+    def framed(self, ids: Tensor) -> TextInput:
+        """Whole rows of token ids [N, context_length] as embedded prompts."""
+        ids = ids.to(self.device)
         p = len(self.words.start)
         eot = self.ends(ids)
         whole = self.embed(ids[:, : int(eot.max()) + 1] if self.text.causal else ids)
