@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from promptlab.data.batch import PixelSpec, Source, Split, View
-from promptlab.data.task import Episode
+from promptlab.data.task import Episode, Task
 from promptlab.errors import BadData
 
 
@@ -67,3 +67,9 @@ def own_classes(target: Tensor, sizes: Sequence[int]) -> Tensor:
     """bool [B, sum of sizes]: the classes of the label's own task."""
     owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(list(sizes))).to(target.device)
     return group_of(target, sizes)[:, None] == owner
+
+
+def task_words(task: Task) -> str:
+    """A task's name as words: "animals@pixel-art (base)" → "animals, pixel art"."""
+    name = task.name.removesuffix(" (base)").removesuffix(" (new)").replace("@", ", ")
+    return " ".join(name.replace("-", " ").replace("_", " ").split()) or "things"
