@@ -64,5 +64,5 @@ class UPT(Method):
         return Bank(names, F.normalize(self.text(inputs), dim=-1))
 
     def forward(self, batch: Batch, bank: Bank) -> Out:
-        image = self.image(batch)
-        return Out(self.cosine(image.pooled, bank.text), {} if self.training else {"attention": self.prompts.attention()})
+        shown = {} if self.training else {"attention": self.prompts.attention(), "attention_names": self.prompts.labels()}
+        return Out(self.cosine(self.image(batch).pooled, bank.text), shown)

@@ -119,6 +119,11 @@ class Prompts(nn.Module):
         vision = self.mixed()[1]
         return [] if vision is None else [enter(vision[0]), *(replace("image", i + 1, v) for i, v in enumerate(vision[1:]))]
 
+    def labels(self) -> list[str]:
+        """Names of the tokens in the order of :meth:`attention`."""
+        n, (layers, per, _) = self.context.ctx.flatten(0, -2).shape[0], self.vision.shape
+        return [f"text {i + 1}" for i in range(n)] + [f"block {b}, {j + 1}" for b in range(layers) for j in range(per)]
+
     @torch.no_grad()
     def attention(self) -> Tensor:
         """Mean over heads of who looks at whom [T, T], text tokens first, then vision tokens layer by layer (0 where they cannot)."""
