@@ -32,6 +32,16 @@ ENSEMBLE80 = (  # all that CLIP's authors used for ImageNet
 
 ENSEMBLE60 = ENSEMBLE80[:60]  # those that PromptSRC's code holds
 
+LASP35 = (  # what LASP reads its prompts back with; one stands twice, as in its configurations
+    "a photo of a {}, a type of flower.", "a photo of a person doing {}.", "a centered satellite photo of {}.",
+    "a photo of a {}, a type of aircraft.", "{} texture.", *ENSEMBLE7, *SIMPLE, "a photo of many {}.", "a photo of the hard to see {}.",
+    "a low resolution photo of the {}.", "a rendering of a {}.", "a bad photo of the {}.", "a cropped photo of the {}.",
+    "a pixelated photo of the {}.", "a bright photo of the {}.", "a cropped photo of a {}.", "a photo of the {}.",
+    "a good photo of the {}.", "a rendering of the {}.", "a close-up photo of the {}.", "a low resolution photo of a {}.",
+    "a rendition of the {}.", "a photo of the clean {}.", "a photo of a large {}.", "a blurry photo of a {}.",
+    "a pixelated photo of a {}.", "itap of the {}.", "a jpeg corrupted photo of the {}.", "a good photo of a {}.",
+)
+
 SCENE5 = (  # what MaskCLIP adds for pictures of several things
     "there is a {} in the scene.", "there is the {} in the scene.", "this is a {} in the scene.", "this is the {} in the scene.",
     "this is one {} in the scene.",
