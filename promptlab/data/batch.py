@@ -25,7 +25,8 @@ class View:
     """Which rendering of a picture: index 0 is the test transform, others are crops drawn from (seed, picture, index).
 
     ``crop_scale``: smallest area share of the random crop; ``flip``: mirror half of them; ``augmix``: mix the crop with
-    chains of distortions (TPT's fine-grained recipe).
+    chains of distortions (TPT's fine-grained recipe). ``randaugment``: instead of a crop, the picture squashed to the square and
+    distorted twice (CoPrompt's recipe).
     """
 
     index: int = 0
@@ -33,11 +34,15 @@ class View:
     flip: bool = True
     seed: int = 0
     augmix: bool = False
+    randaugment: bool = False
 
     @property
     def key(self) -> tuple:
         """Equal keys give equal pixels, so encodings may be cached under them."""
-        return (0,) if self.index == 0 else (self.index, self.crop_scale, self.flip, self.seed, self.augmix)
+        if self.index == 0:
+            return (0,)
+        own = (self.index, self.crop_scale, self.flip, self.seed, self.augmix)
+        return (*own, "randaugment") if self.randaugment else own
 
 
 class Source(Protocol):

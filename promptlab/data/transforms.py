@@ -11,6 +11,7 @@ from torch import Tensor
 
 from promptlab.data.augmix import augmix
 from promptlab.data.batch import Batch, PixelSpec, View
+from promptlab.data.randaugment import randaugment
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
 RATIO = (3 / 4, 4 / 3)
@@ -67,6 +68,8 @@ def render(image: Image.Image, spec: PixelSpec, view: View, row: int) -> np.ndar
     if view.index == 0:
         return np.asarray(test_view(image, spec))
     rng = generator(view, row)
+    if view.randaugment:
+        return np.asarray(randaugment(image.convert("RGB").resize((spec.size, spec.size), FILTERS[spec.interpolation]), rng))
     crop = train_view(image, spec, view, rng)
     return augmix(crop, rng) if view.augmix else np.asarray(crop)
 
