@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 
 import promptlab as pl
+from promptlab import registry
+from promptlab.compare import Comparison
 from promptlab.course import check
 from promptlab.widgets import Compare, Lens, shown
 
@@ -103,12 +105,11 @@ Lens(tip, task, "memory")
 tip_f = pl.fit("tip_adapter", clip, task, preset="demo", finetune=True)
 adapter = pl.fit("clip_adapter", clip, task, preset="demo", steps=150)
 taskres = pl.fit("taskres", clip, task, preset="demo", steps=150)
-found = pl.compare([zero, tip, tip_f, adapter, taskres])
+labels = ("zero_shot", "tip_adapter", "tip_adapter (F)", "clip_adapter", "taskres")
+found = Comparison((zero, tip, tip_f, adapter, taskres), labels)
 Compare(found, task)
 
 # %%
-from promptlab import registry
-
 for row in sorted(found.rows, key=lambda r: -r["accuracy"]):
     card = registry.card(row["method"].split()[0])
     new = "answers for new names" if card.open_vocabulary else "answers for its own classes only"

@@ -48,18 +48,20 @@ def minutes(path: Path) -> float:
     return float(found.group(1))
 
 
-def execute(path: Path) -> tuple[nbformat.NotebookNode, float]:
-    """The notebook with its outputs, and the seconds it took."""
+def execute(path: Path) -> tuple[nbformat.NotebookNode, float, float]:
+    """The notebook with its outputs, the seconds it took, and the processor seconds (what it would take alone on one core)."""
     notebook = read(path)
+    notebook.cells.append(nbformat.v4.new_code_cell("import time; print(time.process_time())"))
     with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(notebook, timeout=int(60 * minutes(path) * SLACK), kernel_name="python3", resources={"metadata": {"path": folder}},
-                                store_widget_state=False)
+        client = NotebookClient(notebook, timeout=int(60 * minutes(path) * SLACK), kernel_name="python3", store_widget_state=False,
+                                resources={"metadata": {"path": folder}})
         start = time.perf_counter()
         client.execute()
         seconds = time.perf_counter() - start
+    busy = float(notebook.cells.pop().outputs[0].text)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # time stamps of this run
-    return notebook, seconds
+    return notebook, seconds, busy
 
 
 def stamp(path: Path) -> str:
@@ -72,8 +74,8 @@ def build(path: Path, out: Path, plain: bool = False, force: bool = False) -> fl
     target = out / f"{path.stem}.ipynb"
     if not plain and not force and target.is_file() and nbformat.read(target, 4).metadata.get("source") == stamp(path):
         return None
-    notebook, seconds = (read(path), 0.0) if plain else execute(path)
-    notebook.metadata["source"], notebook.metadata["seconds"] = stamp(path), round(seconds, 1)
+    notebook, seconds, busy = (read(path), 0.0, 0.0) if plain else execute(path)
+    notebook.metadata.update(source=stamp(path), seconds=round(seconds, 1), cpu_seconds=round(busy, 1))
     out.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     return seconds

@@ -97,7 +97,7 @@ def _trains(card: Card) -> list[str]:
     places = edited(card.id)
     if places:
         rows.append(("Edits inside the towers", ", ".join(f"`{p}`" for p in places)))
-    return ["## What trains, and where", "| | |\n| --- | --- |\n" + "\n".join(f"| {a} | {_cell(b)} |" for a, b in rows)]
+    return ["## What trains, and where", "| what | here |\n| --- | --- |\n" + "\n".join(f"| {a} | {_cell(b)} |" for a, b in rows)]
 
 
 def edited(key: str) -> list[str]:
