@@ -104,9 +104,10 @@ class Case:
                 out[array] = value() if callable(value) else value
         return out
 
-    def array(self, name: str) -> Tensor:
-        """An array of the npz file as a tensor."""
-        return torch.from_numpy(self.arrays[name])
+    def array(self, name: str) -> Any:
+        """An array of the npz file as a tensor; texts stay an array of NumPy."""
+        stored = self.arrays[name]
+        return stored if stored.dtype.kind in "US" else torch.from_numpy(stored)
 
     @property
     def arguments(self) -> dict[str, Any] | None:
@@ -148,8 +149,8 @@ class Case:
             how = item.get("make", {"array": item["name"]})
             if "tensor" in how:
                 made[item["name"]] = fill.tensor(how["tensor"], tuple(item["shape"]), how["scale"], how["seed"]) + how.get("plus", 0.0)
-            elif "array" in how:
-                made[item["name"]] = self.array(how["array"])
+            elif "array" in how or (other := rules.of_another_case(how.get("rule", ""))) in self.arrays:
+                made[item["name"]] = self.array(how["array"] if "array" in how else other)
             elif "rule" in how and not rules.of_the_model(how["rule"]):
                 made[item["name"]] = rules.apply(how["rule"], made)
             if item["name"] in made and list(made[item["name"]].shape) != list(item["shape"]):

@@ -15,7 +15,7 @@ PICTURES = re.compile(rf"(?P<factor>{NUMBER})?\s*\*?\s*images\((?P<args>[^)]*)\)
 
 def apply(rule: str, known: Mapping[str, Tensor]) -> Tensor:
     """The tensor that ``rule`` describes; ``known`` holds the inputs listed before it."""
-    for make in (_pictures, _unit_rows, _class_rows, _mean_softmax):
+    for make in (_pictures, _unit_rows, _class_rows, _mean_softmax, _reordered):
         if (made := make(rule, known)) is not None:
             return made
     raise NotImplementedError(f"no rule of tests/golden/rules.py reads {rule!r}; teach it that sentence.")
@@ -61,3 +61,15 @@ def _mean_softmax(rule: str, known: Mapping[str, Tensor]) -> Tensor | None:
     """``p = (softmax(logits.0) + softmax(logits.1)) / 2, softmax over classes``."""
     found = re.fullmatch(r"\S+ = \((.*)\) / (\d+), softmax over classes", rule.strip())
     return found and sum(known[name].softmax(-1) for name in re.findall(r"softmax\(([^)]+)\)", found[1])) / int(found[2])
+
+
+def _reordered(rule: str, known: Mapping[str, Tensor]) -> Tensor | None:
+    """``ordered_stream[i] = stream[order[i]]``."""
+    found = re.fullmatch(r"\S+\[i\] = (\S+)\[(\S+)\[i\]\]", rule.strip())
+    return found and known[found[1]][known[found[2]].long()]
+
+
+def of_another_case(rule: str) -> str | None:
+    """``the input texts of the case cupl``: the name of that input, which is an array of the same file."""
+    found = re.fullmatch(r"the input (\S+) of the case \S+", rule.strip())
+    return found and found[1]
