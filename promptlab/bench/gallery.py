@@ -1,7 +1,7 @@
 """The gallery: a few methods fitted for a few steps on the picture world, one picture of each exhibit, and the page that shows them."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +14,70 @@ from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots import save
 
 TASK = "world:animals@pixel-art"
+TASKS = {"maskclip": "world:scenes-masks@photo"}
 STEPS = 40
-WANTED = (
-    ("shift", "coop", "shift"), ("words", "coop", "words"), ("curves", "coop", "curves"), ("evidence", "coop", "evidence"),
-    ("text_attention", "coop", "text_attention"), ("residuals", "coop", "residuals"), ("transport", "plot", "transport"),
-    ("memory", "tip_adapter", "memory"), ("conditioning", "cocoop", "conditioning"), ("pixels", "vp", "pixels"),
-    ("norms", "clip_lora", "norms"), ("attention", "maple", "attention"), ("views", "tpt", "views"),
+SEVERAL = 40  # pictures of exhibits of many
+COMPARED = ("zero_shot", "coop", "tip_adapter")
+WANTED = (  # exhibit, method; replays and comparisons have their own makers below
+    ("shift", "coop"), ("words", "coop"), ("curves", "coop"), ("drift", "coop"), ("evidence", "coop"), ("text_attention", "coop"),
+    ("residuals", "coop"), ("transport", "plot"), ("memory", "tip_adapter"), ("conditioning", "cocoop"), ("pixels", "vp"),
+    ("norms", "clip_lora"), ("attention", "maple"), ("masks", "maskclip"), ("views", "tpt"), ("live", "tip_adapter"),
 )
-SEVERAL = ("shift", "conditioning")  # exhibits of many pictures
+HOW = {"live": "--what live --split val", "words": "--what words --split val", "replay": "--what replay --of shift --split val",
+       **{what: f"RUN2 --what {what}" for what in look.COMPARISONS}}
+
+
+class Bench:
+    """Runs by method, each fitted once, and the pictures that they are shown."""
+
+    def __init__(self, steps: int, store: str | Path):
+        self.steps, self.store, self.clip = steps, store, load("pocket", device="cpu")
+        self.data = {t: api.open_data(t, shots=4) for t in {TASK, *TASKS.values()}}
+        self._runs: dict[str, Any] = {}
+
+    def run(self, key: str) -> Any:
+        if key not in self._runs:
+            few = {} if key in ("tip_adapter", "tpt", "zero_shot", "maskclip") else {"steps": self.steps}
+            preset = "demo" if "demo" in look_up(key).presets else None
+            self._runs[key] = api.fit(key, self.clip, self._data(key), preset=preset, store=self.store, progress=False, **few)
+        return self._runs[key]
+
+    def held_out(self, key: str) -> Any:
+        episode = self._data(key).draw(1)[0]
+        return episode.val or episode.support
+
+    def _data(self, key: str) -> Any:
+        return self.data[TASKS.get(key, TASK)]
+
+    def exhibit(self, what: str, key: str) -> Exhibit:
+        split = self.held_out(key)
+        settings = {"split": split} if what in ("live", "words") else {}
+        pictures = None
+        if look.looks_at_pictures(what):
+            several = what in look.takes("images")
+            pictures = next(split.take(range(min(SEVERAL, len(split))) if several else [3]).batches(SEVERAL))
+        return look.show(self.run(key), what, pictures, **settings)
+
+
+def look_up(key: str) -> Any:
+    from promptlab import registry
+
+    return registry.card(key)
 
 
 def exhibits(steps: int = STEPS) -> Iterator[tuple[str, str, Exhibit]]:
     """(name, method, exhibit), each method fitted once."""
-    clip, data = load("pocket", device="cpu"), api.open_data(TASK, shots=4)
-    runs: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as store:
-        for name, key, what in WANTED:
-            if key not in runs:
-                runs[key] = api.fit(key, clip, data, preset="demo", store=store, progress=False, **_fewer(key, steps))
-            test = data.draw(0)[0].val or data.draw(0)[0].support
-            several = next(test.take(range(min(40, len(test)))).batches(64))
-            one = next(test.take([3]).batches(1))
-            yield name, key, look.show(runs[key], what, several if name in SEVERAL else one)
-
-
-def _fewer(key: str, steps: int) -> dict[str, int]:
-    """The steps of methods that train; test-time and training-free methods have none."""
-    return {} if key in ("tip_adapter", "tpt") else {"steps": steps}
+        bench = Bench(steps, store)
+        for what, key in WANTED:
+            yield what, key, bench.exhibit(what, key)
+        split = bench.held_out("coop")
+        pictures = next(split.take(range(min(SEVERAL, len(split)))).batches(SEVERAL))
+        yield "replay", "coop", look.replay(bench.run("coop"), "shift", pictures)
+        runs = [bench.run(k) for k in COMPARED]
+        makers: dict[str, Callable[..., Exhibit]] = look.COMPARISONS
+        for what in makers:
+            yield what, ", ".join(COMPARED), look.compare(runs, what)
 
 
 def build(root: Path, steps: int = STEPS, made: Iterable[tuple[str, str, Exhibit]] | None = None) -> list[Path]:
@@ -50,11 +87,15 @@ def build(root: Path, steps: int = STEPS, made: Iterable[tuple[str, str, Exhibit
     for name, key, e in made or exhibits(steps):
         written.append(_small(save(e, root / "assets" / "gallery" / f"{name}.png", width=8.0)))
         lines += [f"## {name} ({key})", "", f"![{e.title}](../assets/gallery/{name}.png)", ""]
-        lines += [f"{e.note} Checks: {'; '.join(map(str, e.sanity))}.", "",
-                  f"`promptlab inspect RUN --what {name}{' --image x.jpg' if look.looks_at_pictures(name) else ''} --out {name}.html`", ""]
+        lines += [f"{e.note} Checks: {'; '.join(map(str, e.sanity))}.", "", f"`promptlab inspect RUN {_asked(name)} --out {name}.html`", ""]
     (root / "docs").mkdir(exist_ok=True)
     (root / "docs" / "gallery.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return written
+
+
+def _asked(name: str) -> str:
+    picture = name in look.EXHIBITS and look.looks_at_pictures(name)
+    return HOW.get(name, f"--what {name}{' --image x.jpg' if picture else ''}")
 
 
 def _small(path: Path) -> Path:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from promptlab.inspect.evidence import class_score, picture, plain_of, relevance
 from promptlab.inspect.exhibit import Exhibit, Sanity
 from promptlab.inspect.subject import class_index, method_of, need, one_picture
 from promptlab.method import Method, sandbox
@@ -37,41 +38,52 @@ def _row_error(patterns: Tensor) -> float:
     return float((sums[sums > 0] - 1).abs().max())
 
 
-@torch.no_grad()
-def attention(subject: Any, image: Any) -> Exhibit:
-    """Image tower: who looks at what, per layer and head.
+def attention(subject: Any, image: Any, name: str | int | None = None, *, versus: Any = None) -> Exhibit:
+    """Image tower: who looks at what, per layer and head, and what of it mattered for a class (default: the predicted one).
 
     arrays: ``before``, ``after`` [L, H, T, T] (rows sum to one; token order: class token, patches row-major, added prompt tokens),
-    ``rollout_before``, ``rollout_after`` [M] from the class token to the patches, ``prompt_to_patch`` and ``patch_to_prompt``
-    [L, n] (mean over heads and patches; empty without added tokens). settings: ``grid``, ``lead`` (class token and registers).
+    ``rollout_before``, ``rollout_after`` [M] from the class token to the patches, ``relevance_before``, ``relevance_after`` [M] gradient
+    x attention over all layers for the class, ``prompt_to_patches`` and ``patches_to_prompt`` [L, n, M] (mean over heads),
+    ``prompt_to_patch`` and ``patch_to_prompt`` [L, n], their sum and mean over patches (all empty without added tokens), ``picture``.
+    ``versus``: another run in place of zero-shot. settings: ``grid``, ``lead`` (class token and registers), ``class``.
     """
     method = method_of(subject)
     need(method, "attention")
     clip, batch = method.backbone, one_picture(method, image)
     glob, lead, grid = "image.block.*.attn.pattern", clip.image.lead, clip.grid
-    pixels = batch.pixels(clip.spec).to(clip.device)
-    with sandbox(method):
-        after = stack(method.image(batch, taps=[glob]).taps, "image")
-    before = stack(clip.encode_image(pixels, (), [glob]).taps, "image")
+    plain, start = (plain_of(method), "zero-shot") if versus is None else (method_of(versus), method_of(versus).card.name)
+    with sandbox(method), sandbox(plain):
+        with torch.no_grad():
+            after, before = (stack(m.image(batch, taps=[glob]).taps, "image") for m in (method, plain))
+        c, mattered = _relevances(plain, method, batch, name)
     m = grid[0] * grid[1]
-    prompts = slice(lead + m, after.shape[-1])
+    patches, prompts = slice(lead, lead + m), slice(lead + m, after.shape[-1])
+    to_patches, to_prompt = after[:, :, prompts, patches].mean(1), after[:, :, patches, prompts].mean(1).mT
     arrays = {
-        "before": before,
-        "after": after,
-        "rollout_before": rollout(before)[0, lead : lead + m],
-        "rollout_after": rollout(after)[0, lead : lead + m],
-        "prompt_to_patch": after[:, :, prompts, lead : lead + m].mean(1).sum(-1),
-        "patch_to_prompt": after[:, :, lead : lead + m, prompts].mean((1, 2)),
+        "before": before, "after": after,
+        "rollout_before": rollout(before)[0, patches], "rollout_after": rollout(after)[0, patches], **mattered,
+        "prompt_to_patches": to_patches, "patches_to_prompt": to_prompt,
+        "prompt_to_patch": to_patches.sum(-1), "patch_to_prompt": to_prompt.mean(-1),
     }
     return Exhibit(
         "attention",
-        f"Attention of the image tower, zero-shot and {method.card.name}",
-        {k: v.numpy() for k, v in arrays.items()},
+        f"Attention of the image tower, {start} and {method.card.name}",
+        {k: v.numpy() for k, v in arrays.items()} | {"picture": picture(method, batch)},
         {},
-        "Both towers share one colour scale. Attention says where values were mixed, not what decided: see the evidence map for that.",
+        "Both towers share one colour scale. Attention says where values were mixed; relevance weighs it by what decided.",
         (Sanity("largest error of a row's sum", max(_row_error(before), _row_error(after))),),
-        {"grid": list(grid), "lead": lead},
+        {"grid": list(grid), "lead": lead, "class": c, "before": start},
     )
+
+
+def _relevances(plain: Method, method: Method, batch: Any, name: str | int | None) -> tuple[str | None, dict[str, Tensor]]:
+    """The class and its relevance maps; none for methods that answer with maps or read the picture by a path without attention."""
+    if method.task.kind == "dense":
+        return None, {}
+    with torch.no_grad():
+        c = class_index(method, name, method(batch, method.bank()).pred[0])
+    maps = {f"relevance_{when}": relevance(m, batch, class_score(c)) for when, m in (("before", plain), ("after", method))}
+    return method.task.classes.names[c], {k: v for k, v in maps.items() if v is not None}
 
 
 @torch.no_grad()
@@ -129,3 +141,6 @@ def _words(clip: Any, ids: list[int]) -> list[str]:
 def peak(values: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
     """Row and column of the largest value of a map [M]."""
     return divmod(int(np.argmax(values)), grid[1])
+
+
+EXHIBITS = {"attention": attention, "text_attention": text_attention}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from promptlab import metrics
-from promptlab.card import knobs
+from promptlab.card import Knob, knobs
 from promptlab.data.batch import Split
 from promptlab.errors import BadData, BadHyper
 from promptlab.evaluate import Report
@@ -51,17 +51,22 @@ def curves(run: Any) -> Exhibit:
     )
 
 
-def live(subject: Any, knob: str, split: Split, values: Sequence[float]) -> Exhibit:
-    """Accuracy on ``split`` (held-out pictures, not the test set) over values of a live knob, without a refit.
+def live(subject: Any, knob: str | None = None, split: Split | None = None, values: Sequence[float] | None = None) -> Exhibit:
+    """Accuracy on ``split`` (held-out pictures, not the test set) over values of a live knob (default: the method's first one, from
+    a tenth of its value to ten times it), without a refit.
 
     arrays: ``value``, ``accuracy`` [V]. For α, β of Tip-Adapter, the ratio of CLIP-Adapter, α of WiSE-FT, ε of PLOT.
     """
     method = method_of(subject)
-    known = knobs(type(method.hyper))
-    if knob not in known or not known[knob].live:
-        allowed = ", ".join(k for k, v in known.items() if v.live) or "none"
-        raise BadHyper(f"'{knob}' of {method.card.id} cannot change after a fit; its live knobs are {allowed}.")
+    known = {k: v for k, v in knobs(type(method.hyper)).items() if v.live and v.type in (int, float)}
+    if not known or (knob is not None and knob not in known):
+        allowed = ", ".join(known) or "none"
+        raise BadHyper(f"{f'{knob!r} of ' if knob else ''}{method.card.id} cannot change after a fit; its live knobs are {allowed}.")
+    if split is None or split.targets is None or not len(split):
+        raise BadData(f"the accuracy of {method.card.id} over a live knob is measured on labelled held-out pictures; give some.")
+    knob = knob or next(iter(known))
     kept, found = method.hyper, []
+    values = _around(known[knob], getattr(kept, knob)) if values is None else [known[knob].type(v) for v in values]
     try:
         for v in values:
             if problem := known[knob].problem(method.card.id, v):
@@ -78,8 +83,18 @@ def live(subject: Any, knob: str, split: Split, values: Sequence[float]) -> Exhi
         {},
         "Chosen on held-out pictures; the test set stays out of it.",
         (Sanity("best accuracy", max(found), here),),
-        {"knob": knob},
+        {"knob": knob, "now": None if getattr(kept, knob) is None else float(getattr(kept, knob)), "pictures": len(split)},
     )
+
+
+def _around(knob: Knob, value: float | None) -> list[float]:
+    """Values to try: evenly over a range that ends at 1, else by factors around the present value."""
+    if knob.low is not None and knob.high == 1.0:
+        tried = np.linspace(knob.low, knob.high, 11)
+    else:
+        tried = (value or 1.0) * np.logspace(-1, 1, 9)
+    kept = dict.fromkeys(knob.type(round(v) if knob.type is int else v) for v in tried.tolist())
+    return [v for v in kept if knob.problem("", v) is None]
 
 
 def reliability(report: Report, bins: int = 10) -> Exhibit:
@@ -170,3 +185,8 @@ def disagreement(reports: dict[str, Report]) -> Exhibit:
 def _same(a: Report, b: Report) -> None:
     if not np.array_equal(a.predictions["row"], b.predictions["row"]) or a.protocol["task"] != b.protocol["task"]:
         raise BadData(f"the two reports are about different pictures ('{a.name}' and '{b.name}'); compare runs on the same test set.")
+
+
+EXHIBITS = {"curves": curves, "live": live}
+SHOWS = {"curve": "curves"}
+OF_RUNS = ("curves",)

@@ -131,41 +131,43 @@ def _control(method: Method, batch: Batch, seed: int, how: str) -> Tensor:
     return occlusion(method, batch, score) if how == "occlusion" else relevance(method, batch, score)
 
 
-def evidence(subject: Any, image: Any, name: str | int | None = None, *, seed: int = 0) -> Exhibit:
-    """Which patches speak for a class (default: the predicted one), zero-shot and tuned.
+def evidence(subject: Any, image: Any, name: str | int | None = None, *, seed: int = 0, versus: Any = None) -> Exhibit:
+    """Which patches speak for a class (default: the predicted one), zero-shot (or in the run ``versus``) and tuned.
 
     arrays: ``before``, ``after``, ``control`` [h, w] (unscaled relevance; a plot uses one colour scale for the first two), ``picture``
-    [H, W, 3] in 0..1. sanity: deletion score of the tuned map (area under the class probability while its patches are deleted, most
-    relevant first, as a share of the whole picture's; lower is better) beside the mean of random-prompt maps deleted likewise.
+    [H, W, 3] in 0..1. sanity, for the tuned map and the one before: deletion score (area under the class probability while the map's
+    patches are deleted, most relevant first, as a share of the whole picture's; lower is better) beside the mean of random-prompt maps
+    deleted likewise.
     """
     method = method_of(subject)
     if method.task.kind == "dense":
         raise WrongKind(f"{method.card.name} answers with a map already; show its masks instead.")
     batch = one_picture(method, image)
     pixels = batch.pixels(method.backbone.spec)
-    plain = _plain(method)
-    with sandbox(method):
+    plain, start = (plain_of(method), "zero-shot") if versus is None else (method_of(versus), method_of(versus).card.name)
+    with sandbox(method), sandbox(plain):
         with torch.no_grad():
             c = class_index(method, name, method(batch, method.bank()).pred[0])
         after, grid, how = _map(method, batch, class_score(c))
         before = occlusion(plain, batch, class_score(c)) if how == "occlusion" else _map(plain, batch, class_score(c))[0]
         controls = [_control(method, batch, seed + i, how) for i in range(CONTROLS[how])]
-        judge = probability(c)
-        ours = deletion(method, pixels, after, grid, judge)
-        null = float(np.mean([deletion(method, pixels, h, grid, judge) for h in controls]))
+        scores = []
+        for judged, heat in ((method, after), (plain, before)):
+            null = float(np.mean([deletion(judged, pixels, h, grid, probability(c)) for h in controls]))
+            scores.append((deletion(judged, pixels, heat, grid, probability(c)), null))
     maps = {"before": before, "after": after, "control": controls[0]}
     return Exhibit(
         "maps",
-        f"Evidence for '{method.task.classes.names[c]}': zero-shot and {method.card.name}",
+        f"Evidence for '{method.task.classes.names[c]}': {start} and {method.card.name}",
         {k: v.reshape(grid).numpy() for k, v in maps.items()} | {"picture": picture(method, batch)},
         {},
-        f"Made by {how}. Trust the map only if deleting its patches hurts more than deleting those of a random prompt.",
-        (Sanity("deletion score", ours, null),),
-        {"class": method.task.classes.names[c], "how": how, "seed": seed},
+        f"Made by {how}. Trust a map only if deleting its patches hurts more (a lower score) than deleting those of a random prompt.",
+        (Sanity("deletion score", *scores[0]), Sanity(f"deletion score, {start}", *scores[1])),
+        {"class": method.task.classes.names[c], "how": how, "seed": seed, "before": start},
     )
 
 
-def _plain(method: Method) -> Method:
+def plain_of(method: Method) -> Method:
     """Zero-shot on the same backbone and task: the empty method."""
     plain = Method.__new__(Method)
     torch.nn.Module.__init__(plain)
@@ -181,3 +183,6 @@ def picture(method: Method, batch: Batch) -> np.ndarray:
     x = batch.pixels(spec)[0].cpu().float()
     x = x * torch.tensor(spec.std)[:, None, None] + torch.tensor(spec.mean)[:, None, None]
     return x.clamp(0, 1).permute(1, 2, 0).numpy()
+
+
+EXHIBITS = {"evidence": evidence}

@@ -45,3 +45,7 @@ def masks(subject: Any, image: Any, name: str | int | None = None) -> Exhibit:
         (Sanity(EVEN, share, 1 / first.size),),
         {"class": method.task.classes.names[c]},
     )
+
+
+EXHIBITS = {"masks": masks}
+SHOWS = {"mask": "masks"}

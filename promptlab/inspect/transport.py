@@ -14,28 +14,42 @@ from promptlab.inspect.subject import class_index, method_of, one_picture
 from promptlab.method import Method, sandbox
 from promptlab.parts.transport import sinkhorn, uniformity
 
+EPS = (0.3, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)  # values of the control, from even to decided
+SWEEPS, CLOSE = 2000, 1e-7  # for plans whose marginals hold
+
 
 @torch.no_grad()
 def local_cost(method: Method, image: Any, name: str | int | None) -> tuple[Tensor, tuple[int, int], int, np.ndarray]:
-    """Cost 1 - cosine [M, N] of the regions of one picture and the N prompts of one class; the grid, the class, the picture."""
+    """Cost [M, N] of the regions of one picture and the N prompts of one class; the grid, the class, the picture.
+
+    The method's own cost where its answer holds one (``aux["cost"]`` [B, C, M, N]: regions, or several image features), else
+    1 - cosine of the projected local features and the class's prompts.
+    """
     batch = one_picture(method, image)
     with sandbox(method):
         bank = method.bank()
-        if bank.text is None or bank.text.ndim != 3:
+        out = method.predict(batch, bank)
+        c = class_index(method, name, out.pred[0].flatten(1).amax(1) if out.pred.ndim == 4 else out.pred[0])
+        own = out.aux.get("cost")
+        if isinstance(own, Tensor) and own.ndim == 4:
+            cost, grid = own[0, c].float(), out.aux.get("grid")
+        elif bank.text is None or bank.text.ndim != 3:
             raise WrongKind(f"{method.card.name} has one prompt per class, so there is nothing to transport; plot has several.")
-        pred = method.predict(batch, bank).pred[0]
-        c = class_index(method, name, pred)
-        image_tokens = method.image(batch, tokens=True)
-    sim = F.normalize(image_tokens.tokens[0].float(), dim=-1) @ F.normalize(bank.text[:, c].float(), dim=-1).T
-    return 1 - sim, image_tokens.grid, c, picture(method, batch)
+        else:
+            local = method.image(batch, tokens=True)
+            grid = local.grid
+            cost = 1 - F.normalize(local.tokens[0].float(), dim=-1) @ F.normalize(bank.text[:, c].float(), dim=-1).T
+    fits = grid is not None and grid[0] * grid[1] == len(cost)
+    return cost, tuple(grid) if fits else (1, len(cost)), c, picture(method, batch)
 
 
 def transport(subject: Any, image: Any, name: str | int | None = None, *, eps: float | None = None, max_iter: int | None = None) -> Exhibit:
     """Transport plan of one picture and one class (default: the predicted one) at the method's settings or the given ones.
 
     arrays: ``plan``, ``cost`` [M, N]; ``maps`` [N, h, w] (a prompt's mass over the picture, N·plan: each sums to one); ``row`` [M] and
-    ``column`` [N] marginals; ``steps`` [T, N, h, w] after 1, 2, 4, ... sweeps; ``picture``. sanity: largest marginal error; entropy of
-    the plan relative to the uniform one (1 = transport decided nothing).
+    ``column`` [N] marginals; ``steps`` [T, N, h, w] after 1, 2, 4, ... sweeps; ``eps_maps`` [E, N, h, w] at other ``eps`` [E], swept
+    until the marginals hold, and ``eps_entropy`` [E]; ``picture``. sanity: largest marginal error; entropy of the plan relative to the
+    uniform one (1 = transport decided nothing).
     """
     method = method_of(subject)
     hyper = method.hyper
@@ -47,7 +61,10 @@ def transport(subject: Any, image: Any, name: str | int | None = None, *, eps: f
     plan = done.plan[0, 0]
     sweeps = [2**i for i in range(12) if 2**i < int(done.sweeps[0])] + [int(done.sweeps[0])]
     steps = torch.stack([_maps(sinkhorn(cost[None, None], eps, s, 0.0).plan[0, 0], grid) for s in sweeps])
-    arrays = {"plan": plan, "cost": cost, "maps": _maps(plan, grid), "row": plan.sum(1), "column": plan.sum(0), "steps": steps}
+    others = [sinkhorn(cost[None, None], e, SWEEPS, CLOSE).plan[0, 0] for e in EPS]
+    arrays = {"plan": plan, "cost": cost, "maps": _maps(plan, grid), "row": plan.sum(1), "column": plan.sum(0), "steps": steps,
+              "eps": torch.tensor(EPS), "eps_maps": torch.stack([_maps(p, grid) for p in others]),
+              "eps_entropy": torch.tensor([uniformity(p) for p in others])}
     return Exhibit(
         "transport",
         f"Transport of the prompts of '{method.task.classes.names[c]}'",
@@ -71,3 +88,7 @@ def marginal_error(plan: Tensor) -> float:
 def _maps(plan: Tensor, grid: tuple[int, int]) -> Tensor:
     """Plan [M, N] → [N, h, w], each summing to one."""
     return (plan.T / plan.sum(0)[:, None]).reshape(-1, *grid)
+
+
+EXHIBITS = {"transport": transport}
+SHOWS = {"transport": "transport"}

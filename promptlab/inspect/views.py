@@ -36,3 +36,7 @@ def views(subject: Any, image: Any) -> Exhibit:
         "Only the views with least entropy take part in the step.",
         (Sanity("entropy of the answer after the step", entropy["after"], entropy["before"]),),
     )
+
+
+EXHIBITS = {"views": views}
+SHOWS = {"views": "views"}

@@ -216,3 +216,7 @@ def conditioning(subject: Any, images: Any) -> Exhibit:
         "Blocks along the diagonal would mean that the shift depends on the class.",
         tuple(sanity),
     )
+
+
+EXHIBITS = {"conditioning": conditioning, "memory": memory, "norms": norms, "pixels": pixels, "residuals": residuals}
+SHOWS = {"memory": "memory", "pixels": "pixels", "shift": "conditioning"}

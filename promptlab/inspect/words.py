@@ -69,7 +69,7 @@ def words(subject: Any, *, k: int = 5, split: Split | None = None, seed: int = 0
         "words",
         f"Words nearest to the learned vectors of {method.card.name}",
         {"distance": distance.cpu().numpy(), "null_low": low.cpu().numpy(), "null_high": high.cpu().numpy(), "id": ids.cpu().numpy()},
-        {"vector": _labels(found), **heads},
+        {"vector": labels(found), **heads},
         "A vector whose distance lies inside the null band is no closer to its nearest word than a random vector of its length, "
         "so do not read meaning into the word.",
         tuple(sanity),
@@ -77,7 +77,7 @@ def words(subject: Any, *, k: int = 5, split: Split | None = None, seed: int = 0
     )
 
 
-def _labels(found: list[tuple[str, nn.Parameter]]) -> list[str]:
+def labels(found: list[tuple[str, nn.Parameter]]) -> list[str]:
     """v1, v2, ... within a context; the context's own index in front where there are several."""
     out = []
     for name, p in found:
@@ -106,3 +106,7 @@ def accuracy(method: Method, split: Split) -> float:
     for batch in split.batches(64):
         right += int((method.predict(batch, bank).pred.argmax(1).cpu() == batch.target).sum())
     return right / len(split)
+
+
+EXHIBITS = {"words": words}
+SHOWS = {"words": "words"}

@@ -3,13 +3,16 @@
 The two libraries are imported when a figure is asked for, not before.
 """
 
+import base64
+import html
+import io
 from pathlib import Path
 from typing import Any
 
 from promptlab.errors import BadData
 from promptlab.inspect.exhibit import Exhibit
 
-__all__ = ["draw", "paper", "save"]
+__all__ = ["draw", "inline", "paper", "save"]
 DOTS = 110  # per inch of saved pictures
 FORMATS = (".html", ".png", ".svg", ".pdf", ".json")
 
@@ -28,6 +31,15 @@ def paper(exhibit: Exhibit, *, width: float = 9.0, dark: bool = False) -> Any:
     return figure(exhibit, width=width, dark=dark)
 
 
+def inline(exhibit: Exhibit, *, width: float = 8.0) -> str:
+    """The printed figure as an HTML picture that needs nothing else: notebooks, web pages and reports show it without a kernel."""
+    file = io.BytesIO()
+    paper(exhibit, width=width).savefig(file, dpi=DOTS)
+    alt = html.escape(f"{exhibit.title}. {exhibit.note}", quote=True)
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="{alt}" style="max-width:100%;height:auto" width="{round(96 * width)}" src="data:image/png;base64,{data}">'
+
+
 def save(exhibit: Exhibit, path: Path | str, *, width: float = 9.0, dark: bool = False) -> Path:
     """Write by the file's ending: .html holds plotly.js itself and needs no network, .json is the exhibit's data."""
     path = Path(path)
@@ -44,6 +56,6 @@ def save(exhibit: Exhibit, path: Path | str, *, width: float = 9.0, dark: bool =
 
 
 def _page(exhibit: Exhibit, dark: bool) -> str:
-    from promptlab.plots.interactive import page
+    from promptlab.plots.page import page
 
     return page(exhibit, dark)

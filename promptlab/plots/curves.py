@@ -8,6 +8,8 @@ from plotly.subplots import make_subplots
 
 # Okabe and Ito's palette: told apart by people with any of the common colour-vision deficiencies.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#000000")
+DARK = ("#56B4E9", "#E69F00", "#2FBF94", "#E39CC5", "#F0E442", "#D55E00", "#0072B2", "#FFFFFF")  # the same family on a dark page
+PALETTES = {False: PALETTE, True: DARK}
 BASELINE = "#8A8F98"
 INK = "#6B7280"  # readable on a light and on a dark page
 FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"

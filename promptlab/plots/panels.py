@@ -1,7 +1,14 @@
-"""Any exhibit as a list of panels: what both libraries draw. Numbers in, nothing drawn here."""
+"""Any exhibit as a list of panels: what both libraries draw. Numbers in, nothing drawn here.
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+The makers stand in ``promptlab.plots.kinds``, one file a family of kinds; a file there with ``PANELS`` {kind: exhibit → panels} (and
+``SLIDES`` {kind: exhibit → slides}, where a slider makes sense) is found by itself. A kind without a maker has the plain plot.
+"""
+
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib import import_module
 
 import numpy as np
 
@@ -17,7 +24,7 @@ class Panel:
     """One pair of axes. ``what``: "heat" (z [h, w], optional ``under`` [H, W, 3]), "picture" (z [H, W, 3]), "lines", "bars" or "points".
 
     ``series``: (name, x, y, extras) of lines, bars and points; ``low``/``high``: colour range, shared where two panels compare;
-    ``diverging``: zero is the middle of the colours.
+    ``diverging``: zero is the middle of the colours; ``log``: the horizontal axis; ``x_range``/``y_range``: fixed ends of the axes.
     """
 
     what: str
@@ -33,11 +40,45 @@ class Panel:
     high: float | None = None
     diverging: bool = False
     marks: tuple = field(default=())
+    log: bool = False
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Slides:
+    """A slider: the panels of the figure at each of its places."""
+
+    title: str
+    labels: tuple[str, ...]
+    frames: tuple[list[Panel], ...]
+    start: int = 0
+
+
+Maker = Callable[[Exhibit], list[Panel]]
+
+
+@lru_cache(maxsize=1)
+def makers() -> tuple[dict[str, Maker], dict[str, Callable[[Exhibit], list[Slides]]]]:
+    """The makers of panels and of slides that the files in ``kinds`` declare."""
+    package = import_module("promptlab.plots.kinds")
+    panels_of: dict[str, Maker] = {}
+    slides_of: dict[str, Callable[[Exhibit], list[Slides]]] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        module = import_module(f"{package.__name__}.{info.name}")
+        panels_of |= getattr(module, "PANELS", {})
+        slides_of |= getattr(module, "SLIDES", {})
+    return panels_of, slides_of
 
 
 def panels(e: Exhibit) -> list[Panel]:
     """The panels of an exhibit, left to right."""
-    return _MAKERS[e.kind](e)
+    return makers()[0].get(e.kind, plain)(e)
+
+
+def slides(e: Exhibit) -> list[Slides]:
+    """The sliders of an exhibit; each place has as many panels as the figure."""
+    return makers()[1].get(e.kind, lambda _: [])(e)
 
 
 def is_wide(p: Panel) -> bool:
@@ -45,212 +86,97 @@ def is_wide(p: Panel) -> bool:
     return p.what in ("points", "bars", "lines") or len(p.x_names) > WIDE
 
 
-def _shared(*arrays: np.ndarray) -> dict[str, float]:
+def ends_of(p: Panel) -> tuple[float, float]:
+    """Least and largest height of a panel's lines."""
+    every = np.concatenate([np.asarray(s[2], float) for s in p.series])
+    return (float(np.nanmin(every)), float(np.nanmax(every))) if every.size else (0.0, 1.0)
+
+
+def placed(shown: Sequence[Panel], width: float, cell: float, wide: float) -> tuple[list[tuple[int, int, int]], int, int]:
+    """(row, first column, columns) of each panel, and the numbers of rows and columns: small panels of about ``cell`` beside each
+    other, wide ones of at least ``wide``, in reading order, in ``width``."""
+    beside = max(1, int(width // wide))
+    span = max(1, int(width / beside // cell))
+    spans = [span if is_wide(p) else 1 for p in shown]
+    columns = min(sum(spans), beside * span)
+    places, row, at = [], 0, 0
+    for n in (min(s, columns) for s in spans):
+        if at + n > columns:
+            row, at = row + 1, 0
+        places.append((row, at, n))
+        at += n
+    return places, row + 1, columns
+
+
+def grey(picture: np.ndarray) -> np.ndarray:
+    """A picture [H, W, 3] without colour, so that colour belongs to the map over it alone."""
+    light = np.clip(picture, 0, 1) @ np.array([0.299, 0.587, 0.114])
+    return np.repeat(light[..., None], 3, -1)
+
+
+def shared(*arrays: np.ndarray) -> dict[str, float]:
     """One colour range for several maps."""
     return {"low": float(min(np.nanmin(a) for a in arrays)), "high": float(max(np.nanmax(a) for a in arrays))}
 
 
-def _largest(z: np.ndarray) -> np.ndarray:
+def colours(z: np.ndarray) -> dict[str, float | bool]:
+    """The colour range of one array: even around zero where it has both signs."""
+    if not z.size or np.isnan(z).all():
+        return {"low": 0.0, "high": 1.0}
+    if np.nanmin(z) >= 0:
+        return dict(shared(z))
+    bound = float(np.nanmax(np.abs(z))) or 1.0
+    return {"low": -bound, "high": bound, "diverging": True}
+
+
+def largest(z: np.ndarray) -> np.ndarray:
     """Indices of the values of [n] that are largest in size, at most MOST_BARS, without those that are not a number."""
     order = np.argsort(-np.abs(np.nan_to_num(z)), kind="stable")
     return order[~np.isnan(z[order])][:MOST_BARS]
 
 
-def _of(title: str, order: np.ndarray, z: np.ndarray) -> str:
+def counted(title: str, order: np.ndarray, z: np.ndarray) -> str:
     """The title, saying so where not all are shown."""
     n = int((~np.isnan(z)).sum())
     return title if len(order) == n else f"{title} ({len(order)} largest of {n})"
 
 
-def _attention(e: Exhibit) -> list[Panel]:
-    grid, scale = tuple(e.settings["grid"]), _shared(e.arrays["rollout_before"], e.arrays["rollout_after"])
-    out = [
-        Panel("heat", f"rollout, {w}", e.arrays[f"rollout_{k}"].reshape(grid), **scale)
-        for k, w in (("before", "zero-shot"), ("after", "tuned"))
-    ]
-    lead = e.settings["lead"]
-    m = grid[0] * grid[1]
-    last = e.arrays["after"][-1, :, 0, lead : lead + m]
-    out += [Panel("heat", f"last layer, head {h + 1}", last[h].reshape(grid), **_shared(last)) for h in range(min(len(last), MOST - 2))]
-    if e.arrays["patch_to_prompt"].shape[1]:
-        rows = e.arrays["patch_to_prompt"]
-        names = tuple(f"prompt {i + 1}" for i in range(rows.shape[1]))
-        out.append(Panel("heat", "patches looking at prompts", rows, x_names=names, y_title="layer", **_shared(rows)))
-    return out
+def distinct(names: Sequence[str]) -> np.ndarray:
+    """Names with their number in front where one comes twice (bars of one name would lie on each other)."""
+    twice = len(set(names)) < len(names)
+    return np.array([f"{i + 1}. {n}" if twice else n for i, n in enumerate(names)])
 
 
-def _maps(e: Exhibit) -> list[Panel]:
-    under = e.arrays.get("picture")
-    out = [Panel("picture", "picture", under)] if under is not None else []
-    compared = [k for k in ("before", "after") if k in e.arrays]
-    scale = _shared(*(e.arrays[k] for k in compared)) if compared else {}
-    said = {"before": "zero-shot", "after": "tuned", "control": "random prompt"}
-    for k, z in e.arrays.items():
-        if k not in ("picture", "label"):
-            out.append(Panel("heat", said.get(k, k.replace("_", " ")), z, under, **(scale if k in compared else _shared(z))))
-    return out
+def one_bar_each(title: str, z: np.ndarray, names: Sequence[str]) -> Panel:
+    """Bars of [n], the largest where there are too many."""
+    order = np.sort(largest(z))
+    at = distinct(names)[order] if len(names) == len(z) else np.array([str(i + 1) for i in order])
+    return Panel("bars", counted(title, order, z), series=((title, at, z[order], {}),))
 
 
-def _transport(e: Exhibit) -> list[Panel]:
-    maps = e.arrays["maps"][:MOST]
-    scale = {"low": 0.0, "high": float(maps.max())}
-    names = e.labels["prompt"]
-    return [
-        Panel("picture", "picture", e.arrays["picture"]),
-        *(Panel("heat", n, z, e.arrays["picture"], **scale) for n, z in zip(names, maps)),
-    ]
+def one_matrix(title: str, z: np.ndarray, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Panel:
+    """A heat map of [n, m] with names where they fit."""
+    return Panel("heat", title, z, x_names=tuple(columns) if len(columns) == z.shape[1] else (),
+                 y_names=tuple(rows) if len(rows) == z.shape[0] else (), **colours(z))
 
 
-def _shift(e: Exhibit) -> list[Panel]:
-    a, names = e.arrays, tuple(e.labels["class"])
-    owner = tuple(names[t] if t >= 0 else "" for t in a["target"])
-    series = []
-    for when, said in (("before", "zero-shot"), ("after", "tuned")):
-        series.append(
-            (
-                f"pictures, {said}",
-                a[f"image_{when}"][:, 0],
-                a[f"image_{when}"][:, 1],
-                {"text": owner, "small": True, "faint": when == "before"},
-            )
-        )
-        series.append(
-            (
-                f"class texts, {said}",
-                a[f"text_{when}"][:, 0],
-                a[f"text_{when}"][:, 1],
-                {"text": names, "small": False, "faint": when == "before"},
-            )
-        )
-    arrows = tuple((*b, *c) for b, c in zip(a["text_before"].tolist(), a["text_after"].tolist()))
-    out = [Panel("points", "one projection", series=tuple(series), x_title="first axis", y_title="second axis", marks=arrows)]
-    if "margin_before" in a:
-        change = a["margin_after"] - a["margin_before"]
-        order = _largest(change)  # classes without a picture have no margin
-        order = order[np.argsort(-change[order])]
-        pair = tuple((w, np.array(names)[order], a[f"margin_{k}"][order], {}) for k, w in (("before", "zero-shot"), ("after", "tuned")))
-        said = "own cosine minus best other"
-        out.append(Panel("bars", _of("margin of a class", order, change), series=pair, x_title=said))
-    return out
-
-
-def _words(e: Exhibit) -> list[Panel]:
-    said = [w if w.isprintable() and chr(0xFFFD) not in w else "(part of a letter)" for w in e.labels["word 1"]]
-    names = tuple(f"{v}: {w}" for v, w in zip(e.labels["vector"], said))
-    low, high = e.arrays["null_low"], e.arrays["null_high"]
-    order = np.arange(len(names))[:MOST_BARS]
-    bars = ("distance to the nearest word", np.array(names)[order], e.arrays["distance"][order, 0], {"dot": True})
-    band = tuple((names[i], float(low[i]), float(high[i])) for i in order)
-    return [
-        Panel(
-            "bars", "inside the grey band: as chance", series=(bars,), x_title="Euclidean distance", marks=band
-        )
-    ]
-
-
-def _matrix(e: Exhibit) -> list[Panel]:
-    out, names = [], tuple(next(iter(e.labels.values()), ()))
-    for k, z in e.arrays.items():
-        if z.ndim == 2 and z.shape[0] == z.shape[1]:
-            diverging = bool(z.min() < 0)
-            bound = float(np.abs(z).max()) or 1.0
-            scale = {"low": -bound, "high": bound} if diverging else _shared(z)
-            out.append(Panel("heat", k, z, x_names=names, y_names=names, diverging=diverging, **scale))
-        elif z.ndim == 1 and len(z) == len(names):
-            order = np.sort(_largest(z))
-            at = np.array([f"{i + 1}. {names[i]}" for i in order])  # names may come twice
-            out.append(Panel("bars", _of(k, order, z), series=((k, at, z[order], {}),)))
-    return out
-
-
-def _heat(e: Exhibit) -> list[Panel]:
-    out = []
-    for k, z in e.arrays.items():
-        scale = _shared(*e.arrays.values()) if "before" in e.arrays else _shared(z)  # two states compare, two measures do not
-        names = tuple(e.labels.get(k, next((v for v in e.labels.values() if len(v) == z.shape[1]), ())))
-        out.append(Panel("heat", {"before": "zero-shot", "after": "tuned"}.get(k, k), z, x_names=names, y_title="layer", **scale))
-    return out
-
-
-def _curve(e: Exhibit) -> list[Panel]:
-    a = e.arrays
-    if "step" in a:
-        losses = tuple((k, a["step"], v, {}) for k, v in a.items() if k.startswith("loss "))
-        out = [
-            Panel("lines", "loss", series=losses, x_title="step"),
-            Panel("lines", "learning rate", series=(("lr", a["step"], a["lr"], {}),), x_title="step"),
-        ]
-        if "epoch_step" in a:
-            out.append(
-                Panel(
-                    "lines",
-                    "validation",
-                    series=tuple((k, a["epoch_step"], v, {}) for k, v in a.items() if k.startswith("val ")),
-                    x_title="step",
-                )
-            )
-        return out
-    if "confidence" in a:
-        ideal = ("perfect calibration", np.array([0.0, 1.0]), np.array([0.0, 1.0]), {"faint": True})
-        keep = ~np.isnan(a["accuracy"])
-        return [
-            Panel(
-                "lines",
-                "reliability",
-                series=(ideal, ("answers", a["confidence"][keep], a["accuracy"][keep], {})),
-                x_title="confidence",
-                y_title="accuracy",
-            )
-        ]
-    x, y = (k for k in list(a)[:2])
-    return [Panel("lines", e.title, series=((y, a[x], a[y], {}),), x_title=e.settings.get("knob", x), y_title=y)]
-
-
-def _bars(e: Exhibit) -> list[Panel]:
-    a, names = e.arrays, np.array(e.labels["class"])
-    if "entropy" in a:
-        order = np.argsort(a["entropy"])
-        kept = np.isin(order, a["kept"])
-        rank = np.arange(len(order))
-        views = tuple((n, rank[m], a["entropy"][order][m], {"upright": True}) for n, m in (("kept", kept), ("left out", ~kept)))
-        best = np.argsort(-a["after"])[:8]
-        pair = tuple((n, names[best], a[k][best], {}) for k, n in (("before", "before the step"), ("after", "after the step")))
-        return [
-            Panel("picture", "picture", a["picture"]),
-            Panel("bars", "views by entropy", series=views, x_title="view", y_title="entropy"),
-            Panel("bars", "answer", series=pair, x_title="probability"),
-        ]
-    if "total" in a:
-        best = np.argsort(-a["total"])[:8]
-        parts = (
-            ("zero-shot", names[best], a["plain"][best], {"stack": True}),
-            ("votes of the shots", names[best], a["votes"][best], {"stack": True}),
-        )
-        near = np.argsort(-a["vote"])[:12]
-        shots = np.array([f"{i + 1}. {names[a['label'][j]]}, shot {j}" for i, j in enumerate(near)])
-        return [
-            Panel("bars", "logits", series=parts, x_title="logit"),
-            Panel("bars", "strongest votes", series=(("vote", shots, a["vote"][near], {}),)),
-        ]
-    order = _largest(a["gain"])
-    order = order[np.argsort(-a["gain"][order])]
-    shown = ("gain", names[order], a["gain"][order], {})
-    return [Panel("bars", _of("gain over zero-shot", order, a["gain"]), series=(shown,), x_title="accuracy")]
-
-
-def _images(e: Exhibit) -> list[Panel]:
-    return [Panel("picture", k, z) for k, z in e.arrays.items() if z.ndim == 3]
-
-
-_MAKERS: dict[str, Callable[[Exhibit], list[Panel]]] = {
-    "attention": _attention,
-    "bars": _bars,
-    "curve": _curve,
-    "heat": _heat,
-    "images": _images,
-    "maps": _maps,
-    "matrix": _matrix,
-    "shift": _shift,
-    "transport": _transport,
-    "words": _words,
-}
+def plain(e: Exhibit) -> list[Panel]:
+    """A panel for each array, by its shape and the labels whose lengths fit."""
+    out: list[Panel] = []
+    for name, z in e.arrays.items():
+        fits = {len(v): v for v in reversed(list(e.labels.values()))}
+        if z.ndim == 3 and z.shape[-1] == 3:
+            out.append(Panel("picture", name, z))
+        elif z.ndim == 1 and len(z):
+            own = e.labels.get(name, fits.get(len(z), ()))
+            if not own and len(z) > MOST_BARS:
+                out.append(Panel("lines", name, series=((name, np.arange(1, len(z) + 1), z, {}),)))
+            else:
+                out.append(one_bar_each(name, z, own))
+        elif z.ndim == 2 and z.size:
+            out.append(one_matrix(name, z, fits.get(z.shape[0], ()), fits.get(z.shape[1], ())))
+        elif z.ndim == 3 and z.size:
+            scale, names = colours(z), e.labels.get(name, ())
+            said = names if len(names) == len(z) else [str(i + 1) for i in range(len(z))]
+            out += [replace(one_matrix(f"{name} {n}", part), **scale) for n, part in zip(said[:MOST], z)]
+    return out or [Panel("lines", "nothing to show", series=(("", np.zeros(0), np.zeros(0), {}),))]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from promptlab import api
 from promptlab.backbones.load import load
 from promptlab.cli import build
-from promptlab.inspect import EXHIBITS, Exhibit
+from promptlab.inspect import COMPARISONS, EXHIBITS, Exhibit
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def picture(tmp_path):
 
 def test_list(ask):
     rows = json.loads(ask("--json").stdout)
-    assert {r["what"] for r in rows} == set(EXHIBITS)
+    assert {r["what"] for r in rows} == {*EXHIBITS, *COMPARISONS, "replay"}
     there = {r["what"] for r in rows if r["available"]}
     assert {"shift", "evidence", "words", "curves", "attention"} <= there and "transport" not in there
 

@@ -9,19 +9,9 @@ import torch
 from promptlab import inspect as look
 from promptlab import registry
 from promptlab.errors import PromptlabError
-from promptlab.inspect.exhibit import KINDS, Exhibit
+from promptlab.inspect.exhibit import Exhibit
+from promptlab.plots.panels import panels, slides
 from promptlab.testing.subject import Subject, sentence
-
-EXPECTED = {
-    "words": "words",
-    "transport": "transport",
-    "memory": "memory",
-    "pixels": "pixels",
-    "views": "views",
-    "mask": "masks",
-    "shift": "conditioning",
-}
-
 
 @pytest.fixture(scope="module", params=registry.ids())
 def fitted(request):
@@ -34,22 +24,27 @@ def test_exposed_things_have_their_exhibit(fitted):
     method, picture = fitted
     found = look.available(method, picture)
     for e in method.card.exposes:
-        name = EXPECTED.get(e.as_)
-        assert name is None or isinstance(found[name], Exhibit), f"{method.card.id} exposes {e.name} as {e.as_}: {found.get(name)}"
+        assert e.as_ in look.SHOWS, f"{method.card.id} exposes {e.name} as {e.as_}; exhibits show {sorted(look.SHOWS)}"
+        name = look.SHOWS[e.as_]
+        assert look.of_runs(name) or isinstance(found[name], Exhibit), f"{method.card.id}, {e.name} as {e.as_}: {found.get(name)}"
 
 
-def test_refusals_are_sentences_and_data_is_plain(fitted):
+def test_every_exhibit_or_one_sentence(fitted):
     method, picture = fitted
-    for what, got in look.available(method, picture).items():
+    found = look.available(method, picture)
+    assert set(found) == {what for what in look.EXHIBITS if not look.of_runs(what)}
+    for what, got in found.items():
         if isinstance(got, str):
             sentence(PromptlabError(got))
             continue
-        assert got.kind in KINDS and got.title and got.note and got.sanity, what
+        assert got.title and got.note and got.sanity, what
         assert all(isinstance(a, np.ndarray) for a in got.arrays.values()), what
         assert all(np.isfinite(s.value) for s in got.sanity), (what, got.sanity)
         back = Exhibit.from_json(json.dumps(json.loads(got.to_json())))
         assert all(np.array_equal(back.arrays[k], v, equal_nan=True) for k, v in got.arrays.items()), what
-        assert got._repr_html_().startswith("<div>")
+        assert got.table_html().startswith("<div>")
+        shown = panels(got)
+        assert shown and all(len(f) == len(shown) for s in slides(got) for f in s.frames), what
 
 
 def test_looking_changes_no_answer(fitted):
