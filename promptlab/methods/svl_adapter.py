@@ -55,7 +55,7 @@ class SVLAdapter(Method):
         id="svl_adapter", name="SVL-Adapter", year=2022, venue="BMVC", paper="arXiv:2210.03794", code="omipan/svl_adapter",
         family="adapter", supervision="supervised", difference="mixed with a classifier on a self-supervised encoder",
         trains="a two-layer classifier", open_vocabulary=False, protocols=("few_shot",), params_b16_k100=550_244,
-        exposes=(Expose("adapter", as_="logits"),),
+        exposes=(Expose("adapter", as_="bars"), Expose("plain", as_="bars")),
         presets={"demo": {"encoder": "world-ssl", "ssl_epochs": 0, "steps": 300}, "star": {"select": "confidence"}},
         departs=("the confidence of SVL-Adapter* comes from unit features of unlabelled training pictures; the code takes test pictures "
                  "and, for all but ViT-L/14, raw features (confidence='raw')", "the logit scale is the backbone's own instead of 100",
