@@ -141,9 +141,9 @@ class Context(nn.Module):
 
     @torch.no_grad()
     def _embedded_words(self) -> Tensor:
-        """Token embeddings of rows 1..n of the words' own sentence, [n, D]."""
-        plain = self.clip.prompts([self.words])
-        return torch.cat([plain.prefix, plain.suffix], 1)[0, plain.prefix.shape[1] :][: self.n_ctx]
+        """Token embeddings of rows 1..n of the words' own sentence, [n, D]; where it is shorter, its end token and padding follow."""
+        ids, start = self.clip.tokenize([self.words])[0].to(self.clip.device), len(self.clip.words.start)
+        return self.clip.embed(ids[start : start + self.n_ctx])
 
 
 def per_image(encode: Callable[[Tensor], Tensor], shift: Tensor, n_class: int) -> Tensor:

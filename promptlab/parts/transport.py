@@ -56,6 +56,14 @@ def sinkhorn(cost: Tensor, eps: float, max_iter: int = 100, thresh: float = 1e-2
     return Transport(plan, sweeps, float((plan.sum(-1) * m - 1).abs().max()) if plan.numel() else 0.0)
 
 
+def match(sim: Tensor, eps: float, max_iter: int, thresh: float, *, together: bool = False) -> Transport:
+    """The plans [B, C, M, N] that move M image features to N prompts where ``sim`` [B, C, M, N] is large; cost 1 - sim, no gradient.
+    ``together``: the sweeps of a whole batch stop at once (the public rule of PLOT), else those of each image by themselves."""
+    cost = 1 - sim.detach()
+    found = sinkhorn(cost.flatten(0, 1)[None] if together else cost, eps, max_iter, thresh)
+    return Transport(found.plan.reshape(sim.shape), found.sweeps, found.error)
+
+
 def _sweep(kernel: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """kernel [..., M, N], c [..., 1, N] → r [..., M, 1], c."""
     m, n = kernel.shape[-2:]
