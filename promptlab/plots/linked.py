@@ -1,5 +1,6 @@
 """Figures whose points and cells answer to clicks and the lasso, for the app: every mark carries what it stands for in ``customdata``."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,19 @@ def plotlyjs() -> Path:
 
 def safe(figure: go.Figure, names: Sequence[str]) -> dict[str, Any]:
     """The figure as plain data; names that hold markup are shown as text (plotly reads a little HTML in labels)."""
-    import json
+    odd = sorted({n for n in names if "<" in n or "&" in n}, key=len, reverse=True)
+    plain = json.loads(figure.to_json())
+    return _shown(plain, odd) if odd else plain
 
-    text = figure.to_json()
-    for name in sorted({n for n in names if "<" in n or "&" in n}, key=len, reverse=True):
-        shown = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        text = text.replace(json.dumps(name)[1:-1].replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"), shown)
-        text = text.replace(json.dumps(name)[1:-1], shown)
-    return json.loads(text)
+
+def _shown(value: Any, odd: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        for name in odd:
+            value = value.replace(name, name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+        return value
+    if isinstance(value, list):
+        return [_shown(v, odd) for v in value]
+    return {k: _shown(v, odd) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def matrix(z: Any, x: Sequence[str], y: Sequence[str], *, title: str, x_title: str = "", y_title: str = "", whole: bool = True,

@@ -11,7 +11,7 @@ import gradio as gr
 
 from promptlab.plots.linked import plotlyjs
 from promptlab.ui.session import SESSIONS
-from promptlab.ui.theme import CSS, theme
+from promptlab.ui.theme import CSS, HEAD, theme
 
 LARGEST_FILE = "256mb"  # zips and projects; a picture may have 10 MB
 WAITING = 64  # calls that may wait in gradio's own queue
@@ -19,7 +19,8 @@ WAITING = 64  # calls that may wait in gradio's own queue
 
 def serve(app: Any, host: str, port: int | None, *, open_browser: bool = False, wait: bool = True, quiet: bool = False, warmed: bool = True,
           auth: Any = None, max_users: int = 32, root_path: str | None = None, mcp: bool = False) -> Any:
-    """Start the server. ``wait``: until it is interrupted; ``warmed``: load the backbone at once; ``auth``: (name, password) pairs.
+    """Start the server. ``wait``: until it is interrupted; ``warmed``: load the backbone at once; ``auth``: (name, password) pairs;
+    ``max_users``: sessions at a time; ``root_path``: the path that a proxy puts in front; ``mcp``: serve the endpoints as MCP tools too.
 
     No telemetry, no stored run history, no server-side rendering.
     """
@@ -33,7 +34,7 @@ def serve(app: Any, host: str, port: int | None, *, open_browser: bool = False, 
     gr.set_static_paths([str(plotlyjs())])
     app.queue(max_size=WAITING, default_concurrency_limit=4)
     return app.launch(server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=not wait, quiet=quiet, theme=theme(),
-                      css=CSS, footer_links=[], run_history=False, ssr_mode=False, max_file_size=LARGEST_FILE, share=False, auth=auth,
+                      css=CSS, head=HEAD, footer_links=[], run_history=False, ssr_mode=False, max_file_size=LARGEST_FILE, share=False, auth=auth,
                       root_path=root_path, mcp_server=mcp or None, show_error=False)
 
 

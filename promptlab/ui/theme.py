@@ -7,7 +7,9 @@ import gradio as gr
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
-CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+HERE = Path(__file__).parent
+CSS = (HERE / "page.css").read_text(encoding="utf-8")
+HEAD = f"<style>{(HERE / 'frame.css').read_text(encoding='utf-8')}</style>"
 
 
 def theme() -> gr.themes.Base:

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from promptlab import registry
-from promptlab.errors import BadData, PromptlabError
+from promptlab.errors import BackboneLacks, BadData, PromptlabError
 from promptlab.request import versions
 from promptlab.ui import core, says
 from promptlab.ui.handlers.views import Up, View
@@ -114,8 +114,10 @@ def backbone(session: Session, wanted: str) -> View:
         if session.data is not None:
             session.put(session.data)
             core.zero_shot(session)
-    except PromptlabError:
+    except PromptlabError as problem:
         session.settings = before
+        if size := re.search(r"about \d+ MB", str(problem)):
+            raise BackboneLacks(says.offline(name, size.group(0).removeprefix("about "))) from None
         raise
     return {"about_backbone": about(clip)}
 
