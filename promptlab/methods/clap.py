@@ -32,7 +32,7 @@ class Hyper(Train):
     penalty: str = knob("l2", choices=("l2", "cosine", "none"), help="what holds a class to its text; none: ZS-LP")
     weights: str = knob("class", choices=WEIGHTS, help="λ: zero-shot's mean probability a class, that scaled to sum to C, its mean, or 1")
     init: str = knob("zero_shot", choices=("zero_shot", "random"), help="where the prototypes start")
-    strength: float = knob(1.0, 0.0, 1e6, help="factor of the penalty, which grows with the square of the text features' length; 1 in the paper")
+    strength: float = knob(1.0, 0.0, 1e6, help="factor of the penalty, which grows with the text features' length squared; 1 in the paper")
     clean_names: bool = knob(False, help="read _ in names as spaces; the public code does not")
     lr: float = knob(0.1, 0.0, 1000.0, help="base learning rate")
     weight_decay: float = knob(0.0, 0.0, 1.0, help="weight decay")
