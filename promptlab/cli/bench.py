@@ -148,3 +148,18 @@ def _measured(keys: Iterable[str], work: Callable[[str], dict], part: str, out: 
         if not quiet:
             console().print(" · ".join(cells(row)), style="dim", markup=False)
     return rows
+
+
+@app.command("app")
+@guarded
+def app_(
+    repeats: Annotated[int, typer.Option(min=1, help="Visits; medians are shown.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """How long a visitor of the app waits: first paint, zero-shot bars, first point after Train (needs chromium and playwright)."""
+    from promptlab.bench.app import measure
+
+    found = measure(repeats)
+    if as_json:
+        return emit_json(found)
+    show_table("Seconds a visitor waits (pocket)", ("what", "seconds"), [[k, f"{v:.2f}"] for k, v in found.items()])
