@@ -4,6 +4,7 @@ E joint width, N sentence, C class; ``owner`` [N] is the class of each sentence.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -38,3 +39,42 @@ def class_scores(v: Tensor, features: Tensor, owner: Tensor, classes: int, how: 
         return start.scatter_reduce(1, owner.expand(len(v), -1), v @ features.T, "amax")
     means = class_means(features, owner, classes)
     return v @ (F.normalize(means, dim=-1) if how == "merged" else means).T
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Several sentences of each of ``classes`` classes: ``texts`` N, ``owner`` [N], unit ``features`` [N, E]."""
+
+    texts: tuple[str, ...]
+    owner: Tensor
+    features: Tensor
+    classes: int
+
+    @property
+    def means(self) -> Tensor:
+        """[C, E], not unit length: its norm says how much the sentences of a class agree."""
+        return class_means(self.features, self.owner, self.classes)
+
+    @property
+    def centres(self) -> Tensor:
+        """Unit class features [C, E]."""
+        return F.normalize(self.means, dim=-1)
+
+    def scores(self, v: Tensor, how: str = "mean") -> Tensor:
+        """:func:`class_scores` of unit pictures [B, E]."""
+        return class_scores(v, self.features, self.owner, self.classes, how)
+
+
+class Library:
+    """Encodes lists of sentences, one list a class, and remembers the last ones."""
+
+    def __init__(self, clip: Any):
+        self.clip, self._known = clip, {}
+
+    def __call__(self, lists: Sequence[Sequence[str]]) -> Sentences:
+        key = tuple(map(tuple, lists))
+        if key not in self._known:
+            texts = tuple(t for group in key for t in group)
+            owner = torch.tensor([c for c, group in enumerate(key) for _ in group], device=self.clip.device)
+            self._known = {key: Sentences(texts, owner, unit_texts(self.clip, texts), len(key))}
+        return self._known[key]
