@@ -46,7 +46,7 @@ class Tree:
                     names.append(name)
                     parent.append(ROOT)
                 if below >= len(classes) and parent[below] not in (ROOT, at):
-                    raise BadData(f"the tree puts '{names[below]}' under both '{names[parent[below]]}' and '{name}'; a node has one parent.")
+                    raise BadData(f"the tree puts '{names[below]}' under '{names[parent[below]]}' and '{name}'; a node has one parent.")
                 parent[below] = below = at
         return Tree(tuple(names), tuple(parent), len(classes))
 
