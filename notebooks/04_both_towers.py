@@ -107,6 +107,9 @@ for name in ("CoOp", "VP", "VPT", "MaPLe"):
 shown.exhibit(pl.inspect.shift(runs["MaPLe"], several))
 
 # %% [markdown]
+# VP trains pixels only, and yet its names move: it asks with its own sentence ("This is a photo of a …") instead of the task's. A shift of the names need not
+# be learned.
+#
 # *The two modalities should move together* is an idea of its own: RESTORE (arXiv:2403.06136) punishes the difference of the two shifts. By this measure, here:
 
 # %%

@@ -92,7 +92,8 @@ def _trains(card: Card) -> list[str]:
     opened = "any class names" if card.open_vocabulary else "the classes that it was fitted on only"
     rows = [("Difference from zero-shot", card.difference), ("What trains", card.trains),
             ("Numbers trained, ViT-B/16, 100 classes", count),
-            ("Answers for", opened), ("Tasks", ", ".join(card.kinds)), ("Needs of the backbone", ", ".join(card.needs) or "nothing special"),
+            ("Answers for", opened), ("Tasks", ", ".join(card.kinds)),
+            ("Needs of the backbone", ", ".join(card.needs) or "nothing special"),
             ("Before any step", "equal to zero-shot" if card.identity_at_init else "differs from zero-shot")]
     places = edited(card.id)
     if places:
