@@ -1,11 +1,18 @@
 """The app: six screens from the first shot to a shared prompt. Handlers are plain functions; only ``screens`` and ``serve`` know gradio."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from typing import Any
 
 
 def build_app() -> Any:
-    """The page as a ``gradio.Blocks``."""
+    """The page as a ``gradio.Blocks``. What visitors send lies in a folder of this process, which goes when it ends."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    if "GRADIO_TEMP_DIR" not in os.environ:  # read when components are made, so it is set before
+        os.environ["GRADIO_TEMP_DIR"] = folder = tempfile.mkdtemp(prefix="promptlab-files-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     from promptlab.ui.screens.app import build_app as build
 
     return build()

@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import tempfile
 import threading
 from importlib import import_module
 from typing import Any
@@ -24,9 +23,7 @@ def serve(app: Any, host: str, port: int | None, *, open_browser: bool = False, 
 
     No telemetry, no stored run history, no server-side rendering.
     """
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="promptlab-files-"))
     SESSIONS.most = max_users
     atexit.register(SESSIONS.clear)
     if warmed:

@@ -285,6 +285,17 @@ def test_classifier_export_gives_the_same_scores(ready, tmp_path, tiny):
         share.export(ready, ready.runs[1].id)
 
 
+def test_onnx_gives_the_same_probabilities(ready, tmp_path, tiny):
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'promptlab-vlm[onnx]'")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    fitted(ready, "coop")
+    with zipfile.ZipFile(share.export(ready, ready.runs[0].id)) as archive:
+        archive.extractall(tmp_path)
+    pixels = core.one(ready, 3).pixels(tiny.spec).numpy()
+    p = runtime.InferenceSession(str(tmp_path / "classifier.onnx")).run(None, {"pixels": pixels})[0]
+    assert np.abs(p[0] - core.answers_of(ready.runs[0])[0][3]).max() < classifier.CLOSE
+
+
 @pytest.mark.slow
 def test_the_exported_script_runs_by_itself(sessions, tmp_path):
     own = sessions.get(sessions.new())

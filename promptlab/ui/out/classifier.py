@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,46 @@ def _refuse(run: Any) -> str:
             "which holds the whole run.")
 
 
+class Whole(torch.nn.Module):
+    """Pixels [1, 3, size, size] → probabilities [1, C]: the frozen image tower and the table of texts in one."""
+
+    def __init__(self, clip: Any, text: Any):
+        super().__init__()
+        self.clip, self.text = clip, torch.as_tensor(text, device=clip.device)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        image = torch.nn.functional.normalize(self.clip.encode_image(pixels).pooled.float(), dim=-1)
+        return (self.clip.scale * image @ self.text.T + self.clip.bias).softmax(-1)
+
+
+@torch.no_grad()
+def onnx(clip: Any, text: Any, file: Path) -> str:
+    """Write the whole classifier as ONNX where the packages are there and torch can; else why not, in one sentence."""
+    lacks = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if lacks:
+        return f"classifier.onnx is left out, because {' and '.join(lacks)} are not installed: pip install 'promptlab-vlm[onnx]'."
+    pixels = torch.zeros(1, 3, clip.spec.size, clip.spec.size, device=clip.device)
+    try:
+        made = torch.onnx.export(Whole(clip, text).eval(), (pixels,), dynamo=True, input_names=["pixels"], output_names=["probabilities"],
+                                 verbose=False)
+        made.save(str(file))
+    except Exception as error:  # noqa: BLE001 - the exporter fails in many ways on towers that it does not know
+        return f"classifier.onnx is left out, because torch could not export {clip.name} ({type(error).__name__})."
+    return ""
+
+
 def export(run: Any, batch: Any, folder: Path) -> Path:
-    """A zip with ``classifier.npz`` and ``classify.py``."""
+    """A zip with ``classifier.npz`` and ``classify.py``, and ``classifier.onnx`` where that can be made."""
     arrays, packed = weights(run, batch), io.BytesIO()
     np.savez_compressed(packed, **arrays)
-    path = folder / f"classifier-{run.key}.zip"
+    path, clip = folder / f"classifier-{run.key}.zip", run.method.backbone
+    why = onnx(clip, arrays["text"], folder / "classifier.onnx")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("classifier.npz", packed.getvalue())
         out.writestr("classify.py", SCRIPT)
+        for file in folder.glob("classifier.onnx*"):
+            out.write(file, file.name)
+        spec = clip.spec
+        out.writestr("README.txt", why or f"classifier.onnx takes pixels [1, 3, {spec.size}, {spec.size}], (value / 255 - mean) / std with mean "
+                     f"{spec.mean} and std {spec.std}, and gives a probability for each name in classifier.npz.")
     return path

@@ -31,14 +31,14 @@ def open_session() -> str:
     return key
 
 
-def shots(session: str, data: str = "world:animals@pixel-art", per_class: int = 8, archive: str = "") -> dict[str, Any]:
+def shots(session: str, data: str = "world:animals@pixel-art", per_class: int = 8, archive: dict[str, Any] | None = None) -> dict[str, Any]:
     """Open shots: a sample pack by its name or world:TASK@STYLE, or a zip of class folders that was sent along.
 
     Parameters:
         session: The key of open_session.
         data: "world:TASK@STYLE" or the name of a sample pack; ignored when an archive comes.
         per_class: Shots a class to learn from.
-        archive: A zip that was uploaded before (path of the server), or "".
+        archive: A zip that was sent along (handle_file), or None.
     Returns:
         Classes, counts, and the accuracy of zero-shot.
     """
@@ -99,7 +99,7 @@ def train_(session: str, method: str, settings: dict[str, Any] | None = None, se
     raise gr.Error("the training took longer than an hour; look at it on the page.", print_exception=False)
 
 
-def predict(session: str, picture: str, names: str = "") -> dict[str, dict[str, float] | str]:
+def predict(session: str, picture: gr.FileData, names: str = "") -> dict[str, dict[str, float] | str]:
     """Probabilities of the classes by zero-shot and by every trained run.
 
     Parameters:
@@ -167,10 +167,11 @@ def words(session: str) -> str:
         return frame.words(s)
 
 
-def _received(path: str) -> Path:
+def _received(sent: Any) -> Path:
+    """The file of a ``handle_file``, wherever this server keeps what it receives."""
     from promptlab.ui.screens.frame import roots
 
-    found = Path(path)
+    found = Path(str(sent.get("path", "") if isinstance(sent, dict) else getattr(sent, "path", sent)))
     if found.is_symlink() or not found.is_file() or not any(found.resolve().is_relative_to(r.resolve()) for r in roots()):
         raise BadData("that file was not sent to this server; use handle_file of gradio_client.")
     return found
