@@ -11,14 +11,15 @@ PYTEST  := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORK
 PYTHON  ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: help app test check lint docs install clean
+.PHONY: help app test check lint docs notebooks install clean
 
 help:
 	@echo "make app    install and open the app on http://$(HOST):$(PORT)"
 	@echo "make test   install the test extras and run all tests"
 	@echo "make check  the fast subset of the tests"
 	@echo "make lint   style checks"
-	@echo "make docs   make the generated parts of the documents new"
+	@echo "make docs   make the README's table new and build the documentation site into site/ (runs the notebooks that changed)"
+	@echo "make notebooks  run the notebooks that changed, into build/notebooks"
 
 app: $(STAMPS)/app
 	$(BIN)/promptlab app --host $(HOST) --port $(PORT)
@@ -32,8 +33,12 @@ check: $(STAMPS)/test
 lint: $(STAMPS)/test
 	$(BIN)/ruff check .
 
-docs: $(STAMPS)/test
+docs: notebooks
 	$(BIN)/python -m promptlab.docs README.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+notebooks: $(STAMPS)/docs
+	$(BIN)/python notebooks/build.py
 
 install: $(STAMPS)/test
 
@@ -51,5 +56,9 @@ $(STAMPS)/test: $(STAMPS)/venv pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[test]"
 	touch $@ $(STAMPS)/app
 
+$(STAMPS)/docs: $(STAMPS)/venv pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[docs]"
+	touch $@ $(STAMPS)/app
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache
