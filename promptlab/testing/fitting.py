@@ -50,7 +50,7 @@ def _overfit(s: Subject, lr: float) -> str | None:
 def loss_terms_are_finite_and_named(s: Subject) -> None:
     """``loss`` gives named finite scalars."""
     method, _ = s.fit()
-    terms = losses(method, s.batch)
+    terms = {k: v.detach() for k, v in losses(method, s.batch).items()}
     assert terms and all(isinstance(k, str) and v.ndim == 0 and math.isfinite(v) for k, v in terms.items()), f"bad loss terms {terms}"
 
 
