@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from promptlab.cli import answer, bench, compare, make, serve, show
+from promptlab.cli import answer, bench, compare, describe, make, serve, show
 from promptlab.cli import inspect as look
 
 
@@ -24,7 +24,7 @@ def build(argv: Sequence[str] = ()) -> typer.Typer:
         app.add_typer(fit_app(), name="fit")
     else:
         app.command("fit", help="Fit a method on data and judge it. `promptlab fit METHOD --help` lists its flags.")(_fit)
-    for part in (compare.app, answer.app, look.app, make.app):
+    for part in (compare.app, answer.app, look.app, make.app, describe.app):
         _add(app, part)
     app.add_typer(bench.app, name="bench")
     return app
