@@ -1,5 +1,6 @@
 """The gallery: a few methods fitted for a few steps on the picture world, one picture of each exhibit, and the page that shows them."""
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -7,15 +8,17 @@ from typing import Any
 
 from PIL import Image
 
-from promptlab import api
+from promptlab import api, registry
 from promptlab import inspect as look
 from promptlab.backbones.load import load
+from promptlab.create import create
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots import save
 
 TASK = "world:animals@pixel-art"
 TASKS = {"maskclip": "world:scenes-masks@photo"}
 STEPS = 40
+JUDGED = 400  # test pictures of a run
 SEVERAL = 40  # pictures of exhibits of many
 COMPARED = ("zero_shot", "coop", "tip_adapter")
 WANTED = (  # exhibit, method; replays and comparisons have their own makers below
@@ -28,41 +31,42 @@ HOW = {"live": "--what live --split val", "words": "--what words --split val", "
 
 
 class Bench:
-    """Runs by method, each fitted once, and the pictures that they are shown."""
+    """Runs by method, each fitted once on few pictures and judged on few, and the pictures that they are shown."""
 
     def __init__(self, steps: int, store: str | Path):
         self.steps, self.store, self.clip = steps, store, load("pocket", device="cpu")
-        self.data = {t: api.open_data(t, shots=4) for t in {TASK, *TASKS.values()}}
+        self.data = {t: self._few(t) for t in {TASK, *TASKS.values()}}
         self._runs: dict[str, Any] = {}
 
+    def _few(self, task: str) -> tuple[Any, tuple[Any, ...]]:
+        episode, tests = api.open_data(task, shots=4).draw(1)
+        return episode, tuple(dataclasses.replace(t, split=t.split.take(range(min(JUDGED, len(t.split))))) for t in tests)
+
     def run(self, key: str) -> Any:
+        """The run of a method; a method alone where it adapts to each picture, since judging those takes minutes."""
         if key not in self._runs:
-            few = {} if key in ("tip_adapter", "tpt", "zero_shot", "maskclip") else {"steps": self.steps}
-            preset = "demo" if "demo" in look_up(key).presets else None
-            self._runs[key] = api.fit(key, self.clip, self._data(key), preset=preset, store=self.store, progress=False, **few)
+            card, (episode, tests) = registry.card(key), self.data[TASKS.get(key, TASK)]
+            if card.stream:
+                names = episode.task.classes
+                self._runs[key] = create(key, self.clip, list(names.names), list(names.templates), **card.presets["demo"])
+            else:
+                few = {} if card.supervision == "training-free" else {"steps": self.steps}
+                self._runs[key] = api.fit(key, self.clip, (episode, tests), preset="demo" if "demo" in card.presets else None,
+                                          store=self.store, progress=False, **few)
         return self._runs[key]
 
     def held_out(self, key: str) -> Any:
-        episode = self._data(key).draw(1)[0]
+        episode = self.data[TASKS.get(key, TASK)][0]
         return episode.val or episode.support
-
-    def _data(self, key: str) -> Any:
-        return self.data[TASKS.get(key, TASK)]
 
     def exhibit(self, what: str, key: str) -> Exhibit:
         split = self.held_out(key)
-        settings = {"split": split} if what in ("live", "words") else {}
+        settings = {"split": split} if what in ("live", "words") else {"name": "fox"} if what == "masks" else {}
         pictures = None
         if look.looks_at_pictures(what):
             several = what in look.takes("images")
             pictures = next(split.take(range(min(SEVERAL, len(split))) if several else [3]).batches(SEVERAL))
         return look.show(self.run(key), what, pictures, **settings)
-
-
-def look_up(key: str) -> Any:
-    from promptlab import registry
-
-    return registry.card(key)
 
 
 def exhibits(steps: int = STEPS) -> Iterator[tuple[str, str, Exhibit]]:

@@ -51,20 +51,30 @@ def speed(
 @app.command()
 @guarded
 def insight(
+    ids: Annotated[list[str] | None, typer.Argument(help="Methods; all when empty.")] = None,
     pictures: Annotated[int, typer.Option(min=1, help="Most pictures of each set.")] = 200,
     as_json: AsJson = False,
 ) -> None:
-    """How often evidence maps point at the thing, beside controls, on the pocket backbone; seconds of each exhibit."""
+    """How often evidence maps point at the thing, beside controls, on the pocket backbone; what each method yields, and its seconds."""
     from promptlab.backbones.load import load
-    from promptlab.bench.insight import COLUMNS, SETS, TIMED, pointing, timing
+    from promptlab.bench import insight as look
 
     clip = load("pocket", device="cpu")
-    points, times = [pointing(clip, which, pictures) for which in SETS], timing(clip)
+    points, made = [look.pointing(clip, which, pictures) for which in look.SETS], look.yields(clip, tuple(ids or ()))
+    times = look.timing(clip, rows=made)
     if as_json:
-        return emit_json({"pointing": points, "exhibits": times})
-    rows = [[f"{100 * r[c]:.1f} %" if isinstance(r[c], float) else r[c] for c in COLUMNS] for r in points]
-    show_table("Peak of the map in the object's box, photo style, test pictures", COLUMNS, rows)
-    show_table("Seconds per exhibit on pocket", TIMED, [[f"{r[c]:.2f}" if isinstance(r[c], float) else r[c] for c in TIMED] for r in times])
+        return emit_json({"pointing": points, "exhibits": times, "methods": made})
+    rows = [[_share(r[c], c) for c in look.COLUMNS] for r in points]
+    show_table("Peak of the map in the object's box, photo style, test pictures", look.COLUMNS, rows)
+    show_table("Seconds per exhibit on pocket", look.TIMED,
+               [[f"{r[c]:.2f}" if isinstance(r[c], float) else r[c] for c in look.TIMED] for r in times])
+    show_table("What each method yields on pocket", look.YIELDS, [look.yield_cells(r) for r in made], left=2)
+
+
+def _share(value: object, column: str) -> object:
+    if not isinstance(value, float):
+        return value
+    return f"{value:.3f}" if column.startswith("deletion") else f"{100 * value:.1f} %"
 
 
 @app.command()

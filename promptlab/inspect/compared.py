@@ -46,7 +46,7 @@ def classes_of(run: Any, report: Report) -> Sequence[str]:
     return listed[1] if listed else run.classes.names
 
 
-def reliability(runs: Sequence[Any], on: str | None = None, bins: int = 10) -> Exhibit:
+def reliability(runs: Sequence[Any], on: str | None = None, bins: int = 15) -> Exhibit:
     """Confidence against accuracy, one line a run.
 
     arrays: ``confidence``, ``accuracy`` [R, bins] (nan in empty bins), ``count`` [R, bins], ``ece`` [R]. sanity: expected calibration

@@ -5,7 +5,7 @@ R ← R + mean_heads(max(G_l * A_l, 0)) R from R = I; the class token's row over
 (Chefer, Gur, Wolf: *Generic Attention-model Explainability*, ICCV 2021, arXiv:2103.15679, eq. 5-6).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from promptlab.data.batch import Batch
 from promptlab.errors import WrongKind
 from promptlab.inspect.exhibit import Exhibit, Sanity
 from promptlab.inspect.subject import class_index, method_of, one_picture, random_like, with_edits
-from promptlab.method import Method, sandbox
+from promptlab.method import Bank, Method, sandbox
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)  # of patches that are deleted, most relevant first
 CONTROLS = {"relevance": 4, "occlusion": 2}  # random directions of the control
@@ -84,29 +84,37 @@ def deletion(method: Method, pixels: Tensor, heat: Tensor, grid: tuple[int, int]
 
     Divided by the score of the whole picture, so that 1 means that deleting changed nothing.
     """
-    order, keep = heat.argsort(descending=True), torch.ones(len(SHARES), len(heat))
-    for row, share in zip(keep, SHARES):
-        row[order[: round(share * len(heat))]] = 0
-    mask = F.interpolate(keep.reshape(-1, 1, *grid), size=pixels.shape[-2:], mode="nearest")
+    return deletions(method, pixels, [heat], grid, score)[0]
+
+
+def deletions(method: Method, pixels: Tensor, heats: Sequence[Tensor], grid: tuple[int, int], score: Score) -> list[float]:
+    """The deletion score of several maps of one picture [1, 3, H, W], in one run of the tower."""
+    keep = torch.ones(len(heats), len(SHARES), len(heats[0]))
+    for rows, heat in zip(keep, heats, strict=True):
+        order = heat.argsort(descending=True)
+        for row, share in zip(rows, SHARES, strict=True):
+            row[order[: round(share * len(heat))]] = 0
+    mask = F.interpolate(keep.reshape(-1, 1, *grid), size=pixels.shape[-2:], mode="nearest").to(pixels.device)
     with torch.no_grad():
-        values = score(method, Batch.of(pixels * mask)).cpu().tolist()
-    return float(np.trapezoid(values, SHARES) / (SHARES[-1] - SHARES[0]) / max(values[0], 1e-12))
+        values = score(method, Batch.of(pixels * mask)).cpu().reshape(len(heats), -1).numpy()
+    return [float(np.trapezoid(v, SHARES) / (SHARES[-1] - SHARES[0]) / max(float(v[0]), 1e-12)) for v in values]
 
 
-def class_score(c: int) -> Score:
-    """Logit of class ``c`` against the mean of the others: what speaks for this class rather than for any."""
+def class_score(c: int, bank: Bank | None = None) -> Score:
+    """Logit of class ``c`` against the mean of the others: what speaks for this class rather than for any. ``bank``: the class side
+    that is already there."""
 
     def score(method: Method, batch: Batch) -> Tensor:
-        pred = method(batch, method.bank()).pred
+        pred = method(batch, bank or method.bank()).pred
         pred = pred.flatten(2).amax(-1) if pred.ndim == 4 else pred
         return pred[:, c] - (pred.sum(1) - pred[:, c]) / max(1, pred.shape[1] - 1)
 
     return score
 
 
-def probability(c: int) -> Score:
+def probability(c: int, bank: Bank | None = None) -> Score:
     def score(method: Method, batch: Batch) -> Tensor:
-        return method.kind.probabilities(method(batch, method.bank()).pred)[:, c]
+        return method.kind.probabilities(method(batch, bank or method.bank()).pred)[:, c]
 
     return score
 
@@ -147,14 +155,16 @@ def evidence(subject: Any, image: Any, name: str | int | None = None, *, seed: i
     plain, start = (plain_of(method), "zero-shot") if versus is None else (method_of(versus), method_of(versus).card.name)
     with sandbox(method), sandbox(plain):
         with torch.no_grad():
-            c = class_index(method, name, method(batch, method.bank()).pred[0])
-        after, grid, how = _map(method, batch, class_score(c))
-        before = occlusion(plain, batch, class_score(c)) if how == "occlusion" else _map(plain, batch, class_score(c))[0]
+            banks = method.bank(), plain.bank()
+            c = class_index(method, name, method(batch, banks[0]).pred[0])
+        scored = [class_score(c, bank) for bank in banks]
+        after, grid, how = _map(method, batch, scored[0])
+        before = occlusion(plain, batch, scored[1]) if how == "occlusion" else _map(plain, batch, scored[1])[0]
         controls = [_control(method, batch, seed + i, how) for i in range(CONTROLS[how])]
         scores = []
-        for judged, heat in ((method, after), (plain, before)):
-            null = float(np.mean([deletion(judged, pixels, h, grid, probability(c)) for h in controls]))
-            scores.append((deletion(judged, pixels, heat, grid, probability(c)), null))
+        for judged, heat, bank in ((method, after, banks[0]), (plain, before, banks[1])):
+            own, *null = deletions(judged, pixels, [heat, *controls], grid, probability(c, bank))
+            scores.append((own, float(np.mean(null))))
     maps = {"before": before, "after": after, "control": controls[0]}
     return Exhibit(
         "maps",

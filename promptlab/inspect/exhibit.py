@@ -31,7 +31,8 @@ class Sanity:
 @dataclass(frozen=True)
 class Exhibit:
     """``kind`` chooses the plot (one of KINDS, or any other word for the plain plot of each array); ``arrays``: name → array;
-    ``labels``: name → strings for an axis of an array; ``note``: one sentence on how to read it; ``sanity``: numbers that say whether to trust it; ``settings``: what it was made with.
+    ``labels``: name → strings for an axis of an array; ``note``: one sentence on how to read it; ``sanity``: numbers that say whether
+    to trust it; ``settings``: what it was made with.
 
     Arrays are NumPy; shapes are said by the function in ``promptlab.inspect`` that makes the exhibit.
     """

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.curves import BASELINE, FONT, PALETTES
-from promptlab.plots.panels import Panel, ends_of, grey, panels, placed, slides
+from promptlab.plots.panels import COVER, WRITTEN, Panel, ends_of, grey, panels, placed, slides
 from promptlab.plots.sliders import SLIDER, add_sliders
 
 INK = {False: "#374151", True: "#D1D5DB"}
@@ -80,7 +80,7 @@ def _surround(drawn: go.Figure, e: Exhibit, shown: list[Panel], low: list[Panel]
         paper_bgcolor=PAGE[dark],
         plot_bgcolor=PAGE[dark],
         showlegend=entries > 0,
-        legend={"orientation": "h" if w > NARROW else "v", "y": -under / total, "yanchor": "top", "x": 0},
+        legend={"orientation": "h" if w > NARROW else "v", "y": -under / total, "yanchor": "top", "x": 0, "tracegroupgap": 0},
         uirevision=e.title,
     )
     drawn.update_annotations(font_size=12)
@@ -113,21 +113,22 @@ def _wrap(text: str, size: int) -> str:
 
 
 def _heat(figure: go.Figure, p: Panel, row: int, column: int, palette: Palette) -> None:
-    square, place = not p.x_names and not p.y_title, {}
+    square, place = (not p.x_names and not p.y_title) or p.z.shape[0] == p.z.shape[1], {}
+    written = {"texttemplate": "%{z:.2g}"} if p.under is None and p.x_names and max(p.z.shape) <= WRITTEN else {}
     if p.under is not None:  # the cells lie over the picture: no value is invented between patches
         _picture(figure, Panel("picture", z=grey(p.under)), row, column, palette)
         (h, w), (n, m) = p.under.shape[:2], p.z.shape
         place = {"x0": w / m / 2 - 0.5, "dx": w / m, "y0": h / n / 2 - 0.5, "dy": h / n}
     names = {"x": list(p.x_names) or None, "y": list(p.y_names) or None} if p.under is None else {}
     figure.add_heatmap(
-        z=p.z, **names, **place, zmin=p.low, zmax=p.high, colorscale=SPLIT if p.diverging else RAMP, showscale=False,
-        opacity=0.65 if p.under is not None else 1, row=row, col=column, hovertemplate="%{x}, %{y}: %{z:.3g}<extra></extra>",
+        z=p.z, **names, **place, **written, zmin=p.low, zmax=p.high, colorscale=SPLIT if p.diverging else RAMP, showscale=False,
+        opacity=COVER if p.under is not None else 1, row=row, col=column, hovertemplate="%{x}, %{y}: %{z:.3g}<extra></extra>",
     )
     figure.update_yaxes(autorange="reversed", title_text=p.y_title or None, row=row, col=column, automargin=True)
-    if square and not p.y_names:
+    if square:
         axis = figure.get_subplot(row, column).xaxis.plotly_name.replace("axis", "")
-        figure.update_yaxes(scaleanchor=axis, showticklabels=False, constrain="domain", showgrid=False, row=row, col=column)
-        figure.update_xaxes(showticklabels=False, constrain="domain", showgrid=False, row=row, col=column)
+        figure.update_yaxes(scaleanchor=axis, showticklabels=bool(p.y_names), constrain="domain", showgrid=False, row=row, col=column)
+        figure.update_xaxes(showticklabels=bool(p.x_names), constrain="domain", showgrid=False, row=row, col=column)
     if len(p.x_names) > NAMED:
         figure.update_xaxes(showticklabels=False, row=row, col=column)
     if len(p.y_names) > NAMED:
@@ -157,7 +158,7 @@ def _lines(figure: go.Figure, p: Panel, row: int, column: int, palette: Palette)
                            col=column)
     for at, text in p.marks:
         ends = p.y_range or ends_of(p)
-        figure.add_scatter(x=[at, at], y=list(ends), mode="lines+text", text=["", text], textposition="bottom right", name=text,
+        figure.add_scatter(x=[at, at], y=list(ends), mode="lines+text", text=[text, ""], textposition="top right", name=text,
                            line={"color": BASELINE, "dash": "dot"}, textfont={"size": 11}, showlegend=False, row=row, col=column)
     _axes(figure, p, row, column)
 

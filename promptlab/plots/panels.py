@@ -16,6 +16,8 @@ from promptlab.inspect.exhibit import Exhibit
 
 WIDE = 8  # names on the horizontal axis
 MOST_BARS = 20  # bars under one another
+COVER = 0.72  # how much of a picture the map over it hides
+WRITTEN = 8  # rows and columns of a matrix whose numbers stand in its cells
 MOST = 6  # panels of one row of maps; more would not be readable at 400 px
 
 
@@ -105,12 +107,15 @@ def placed(shown: Sequence[Panel], width: float, cell: float, wide: float) -> tu
             row, at = row + 1, 0
         places.append((row, at, n))
         at += n
+    for i, (r, first, n) in enumerate(places):  # the last wide panel of a row takes the room that is left
+        if is_wide(shown[i]) and (i + 1 == len(places) or places[i + 1][0] > r):
+            places[i] = (r, first, min(columns - first, 2 * n))
     return places, row + 1, columns
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
     """A picture [H, W, 3] without colour, so that colour belongs to the map over it alone."""
-    light = np.clip(picture, 0, 1) @ np.array([0.299, 0.587, 0.114])
+    light = 0.25 + 0.75 * (np.clip(picture, 0, 1) @ np.array([0.299, 0.587, 0.114]))
     return np.repeat(light[..., None], 3, -1)
 
 

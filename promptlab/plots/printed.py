@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.curves import BASELINE, PALETTES
-from promptlab.plots.panels import Panel, grey, panels, placed, slides
+from promptlab.plots.panels import COVER, WRITTEN, Panel, grey, panels, placed, slides
 
 NAMED = 24
 SHEET = 4  # frames of a replay on paper
@@ -66,11 +66,16 @@ def _heat(axis: Axes, p: Panel, palette: tuple[str, ...]) -> None:
         vmin=p.low,
         vmax=p.high,
         cmap="RdBu" if p.diverging else "cividis",
-        alpha=0.65 if extent else 1,
+        alpha=COVER if extent else 1,
         extent=extent,
         interpolation="nearest",
-        aspect="equal" if not p.x_names or p.y_names else "auto",
+        aspect="equal" if p.z.shape[0] == p.z.shape[1] or not p.x_names else "auto",
     )
+    if extent is None and p.x_names and max(p.z.shape) <= WRITTEN:
+        middle = (p.low + p.high) / 2 if p.low is not None else 0.0
+        for i, j in np.ndindex(*p.z.shape):
+            light = abs(p.z[i, j]) < p.high / 2 if p.diverging else p.z[i, j] > middle
+            axis.text(j, i, f"{p.z[i, j]:.2g}", ha="center", va="center", fontsize=7, color="black" if light else "white", gid="cell")
     axis.set_xticks(
         range(len(p.x_names)) if 0 < len(p.x_names) <= NAMED else [],
         p.x_names if 0 < len(p.x_names) <= NAMED else [],
@@ -161,7 +166,7 @@ def _dress(axis: Axes, p: Panel, dark: bool, side: float) -> None:
     axis.set_facecolor(PAGE[dark])
     for spine in axis.spines.values():
         spine.set_color(BASELINE)
-    for text in axis.texts:
+    for text in (t for t in axis.texts if t.get_gid() != "cell"):
         text.set_color(INK[dark])
     if len(p.series) > 1:
         axis.legend(fontsize=7, frameon=False, labelcolor=INK[dark])

@@ -34,5 +34,5 @@ def add_sliders(drawn: go.Figure, moving: Sequence[Slides], paint: Callable[[lis
 
 def _lean(trace: object) -> dict:
     """What a place changes: the numbers, not the look."""
-    kept = ("type", "x", "y", "z", "text", "customdata")
+    kept = ("type", "x", "y", "z", "zmin", "zmax", "text", "customdata")
     return {k: v for k, v in trace.to_plotly_json().items() if k in kept}

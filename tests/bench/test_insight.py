@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from promptlab.backbones.load import load
-from promptlab.bench.insight import inside, pointing, timing
+from promptlab.bench.insight import inside, pointing, timing, yield_cells, yields
+from promptlab.bench.sights import SETS, sights
+from promptlab.world import task_spec
 
 
 def test_peak_in_a_box():
@@ -21,11 +23,32 @@ def clip():
 
 
 def test_evidence_points_at_the_thing(clip):
-    one, several = (pointing(clip, which, 40) for which in ("one", "several"))
-    assert one["evidence"] >= 0.8
+    one, small, several = (pointing(clip, which, 40) for which in ("one", "small", "several"))
+    assert one["evidence"] >= 0.8 and small["evidence"] >= 0.8 and small["chance"] < 0.12
+    assert all(row["deletion"] < row["deletion, random"] for row in (small, several))
     assert several["evidence"] >= max(several["random prompt"], several["raw attention"]) + 0.2
 
 
-def test_exhibits_are_quick(clip):
-    for row in timing(clip, ("coop", "plot", "tip_adapter")):
+def test_evidence_tells_the_thing_from_decoys(clip):
+    row = pointing(clip, "decoys", 150)
+    assert row["maps"] >= 10 and row["evidence"] >= 0.8
+    assert row["evidence"] >= max(row["random prompt"], row["raw attention"]) + 0.1
+
+
+def test_decoys_leave_one_thing():
+    seen, spec = sights("decoys", "test", 12, 64), task_spec(SETS["decoys"])
+    whole = spec.render("test", range(12), 64)
+    assert seen.asked and all(len(whole.names[b]) > 1 and whole.names[b][0] == spec.classes[c] for b, c, _ in seen.asked)
+    for b, _, box in seen.asked:
+        left, top, right, bottom = box.int().tolist()
+        mask = whole.mask[b, 0, top:bottom, left:right]
+        same = (seen.pixels[b] == whole.pixels[b]).all(0)[top:bottom, left:right]
+        assert float(same[mask].float().mean()) > 0.9 and not torch.equal(seen.pixels[b], whole.pixels[b])
+
+
+def test_exhibits_are_quick_and_complete(clip):
+    rows = yields(clip, ("coop", "plot", "tip_adapter"))
+    for row in timing(clip, rows=rows):
         assert row["slowest s"] < 3, row
+    assert all(not r["missing"] and r["exposes"] for r in rows)
+    assert yield_cells(rows[0])[:2] == ("coop", "words")

@@ -13,6 +13,7 @@ from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.panels import panels, slides
 from promptlab.testing.subject import Subject, sentence
 
+
 @pytest.fixture(scope="module", params=registry.ids())
 def fitted(request):
     subject = Subject(registry.get(request.param))

@@ -67,8 +67,8 @@ def test_an_unknown_kind_has_the_plain_plot():
 
 def test_a_replay_keeps_its_scales_and_its_frames():
     def frame(i):
-        return Exhibit("maps", f"Map {i}", {"before": np.full((2, 2), i), "after": np.full((2, 2), 2.0 * i), "picture": np.zeros((4, 4, 3))},
-                       {}, "Note.", (Sanity("x", float(i)),), {"before": "zero-shot"})
+        arrays = {"before": np.full((2, 2), i), "after": np.full((2, 2), 2.0 * i), "picture": np.zeros((4, 4, 3))}
+        return Exhibit("maps", f"Map {i}", arrays, {}, "Note.", (Sanity("x", float(i)),), {"before": "zero-shot"})
 
     e = Exhibit.from_json(Exhibit.replay(["start", "epoch 1", "epoch 2"], [frame(i) for i in range(3)], "Maps", "Note.").to_json())
     assert [f.title for f in e.frames()] == ["Map 0", "Map 1", "Map 2"] and e.frames()[2].sanity[0].value == 2.0

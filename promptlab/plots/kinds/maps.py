@@ -79,7 +79,7 @@ def _attention(e: Exhibit, layer: int) -> list[Panel]:
         scale = shared(*both) if both else {}
         out += [Panel("heat", f"{name}, {w}", z.reshape(grid), under, **scale) for z, w in zip(both, (start, "tuned"))]
     heads = [x[:, :, 0, lead : lead + m] for x in (a["before"], a["after"])]
-    scale = {"low": 0.0, "high": max(float(np.quantile(x, 0.995)) for x in heads)}
+    scale = {"low": 0.0, "high": max(float(x[layer].max()) for x in heads)}
     out += [Panel("heat", f"mean of heads, {w}", x[layer].mean(0).reshape(grid), under, **scale) for x, w in zip(heads, (start, "tuned"))]
     out += [Panel("heat", f"head {h + 1}, tuned", z.reshape(grid), under, **scale) for h, z in enumerate(heads[1][layer][:HEADS])]
     for key, said in (("prompt_to_patches", "prompt {} looks at"), ("patches_to_prompt", "who looks at prompt {}")):

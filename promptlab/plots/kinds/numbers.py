@@ -72,8 +72,9 @@ def curve(e: Exhibit) -> list[Panel]:
     series = tuple((k, a[x], v, {}) for k, v in a.items() if k != x and v.shape == a[x].shape)[:FEW]
     now = e.settings.get("now")
     said = e.settings.get("knob", x)
+    wide = float(a[x].min()) > 0 and float(a[x].max() / a[x].min()) > 20
     return [Panel("lines", f"accuracy over {said}" if "knob" in e.settings else e.title, series=series, x_title=said,
-                  y_title=series[0][0] if len(series) == 1 else "", marks=((now, "now"),) if now is not None else ())]
+                  y_title=series[0][0] if len(series) == 1 else "", marks=((now, "now"),) if now is not None else (), log=wide)]
 
 
 def _training(a: dict[str, np.ndarray]) -> list[Panel]:
