@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from promptlab.data import catalogue
+from promptlab.data import catalogue, listed
 from promptlab.data.archive import hidden
 from promptlab.data.catalogue import Entry, Shift
 from promptlab.data.classes import ClassSet
@@ -24,6 +24,10 @@ def find(path: Path) -> Opener | None:
         return coop
     if (path / AIRCRAFT["train"]).is_file() and (path / "variants.txt").is_file():
         return aircraft
+    if (path / listed.LABELS).is_file():
+        return listed.labels_csv
+    if (path / listed.CLASSES).is_file() and (path / "masks").is_dir():
+        return listed.masks
     if (path / "classnames.txt").is_file():
         if (path / "images" / "train").is_dir() and (path / "images" / "val").is_dir():
             return imagenet

@@ -18,6 +18,7 @@ from promptlab.data.classes import ClassSet
 from promptlab.data.dataset import DataSet, Item, assemble
 from promptlab.data.gallery import Arrays, read
 from promptlab.data.images import Report, decode
+from promptlab.data.listed import TREES, with_tree
 from promptlab.errors import BadData
 
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "testing": "test"}
@@ -141,7 +142,7 @@ def _files(path: Path) -> list[Path]:
 def _tree(path: Path, name: str, keep: Any = None) -> DataSet:
     while True:
         folders = _folders(path)
-        loose = [f for f in path.iterdir() if f.is_file() and not hidden(f.name)]
+        loose = [f for f in path.iterdir() if f.is_file() and not hidden(f.name) and f.name not in TREES]
         if len(folders) != 1 or loose or not _folders(folders[0]):
             break
         path = folders[0]  # a wrapper: one folder that holds the class folders
@@ -158,7 +159,7 @@ def _tree(path: Path, name: str, keep: Any = None) -> DataSet:
     _refuse_alike(names)
     items = [Item(f, shown, names.index(label), part) for label, part, f, shown in found]
     classes = layouts.dress(name, tuple(names)) if not split else ClassSet(tuple(names))
-    return assemble(name, classes, items, report, keep)
+    return assemble(name, with_tree(path, classes), items, report, keep)
 
 
 def _name(path: Path) -> str:
