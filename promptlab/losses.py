@@ -58,6 +58,20 @@ def pairwise_ranking(logits: Tensor, target: Tensor, margin: float = 1.0) -> Ten
     return (gap.clamp(min=0) * pairs).sum((1, 2)).mean()
 
 
+def two_way_transport(cost: Tensor, logits: Tensor) -> Tensor:
+    """POUF's L_T of cost and logits [B, C]: each picture's mean cost under its softmax over classes, plus each class's under its
+    softmax over the batch (arXiv:2305.00350)."""
+    return (cost * logits.softmax(1)).sum(1).mean() + (cost * logits.softmax(0)).sum(0).mean()
+
+
+def information(logits: Tensor) -> Tensor:
+    """Mean entropy of the rows of [B, C] minus the entropy of their mean: -log C when answers are sure and balanced (POUF: eps 1e-5
+    and 1e-6 inside the logarithms)."""
+    p = logits.float().softmax(1)
+    mean = p.mean(0)
+    return -(p * (p + 1e-5).log()).sum(1).mean() + (mean * (mean + 1e-6).log()).sum()
+
+
 def entropy(logits: Tensor) -> Tensor:
     """Entropy of softmax(logits) along the last axis: [V, C] → [V]."""
     log_p = logits.float().log_softmax(-1)

@@ -22,6 +22,12 @@ def known_classes(setting: str, classes: int, seen: float) -> list[int]:
     return {"ul": [], "ssl": list(range(classes)), "trzsl": list(range(min(max(1, round(seen * classes)), classes - 1)))}[setting]
 
 
+def unnamed(episode: Episode) -> Split:
+    """The unlabelled pictures as a split to descend on; its targets are zeros that nobody may read."""
+    _, pool = labelled_and_pool(episode, [])
+    return Split(pool.source, pool.rows, torch.zeros(len(pool), dtype=torch.long))
+
+
 def labelled_and_pool(episode: Episode, known: list[int]) -> tuple[Split | None, Split]:
     """The labelled pictures of the ``known`` classes (None: none) and the unlabelled ones, which leave the former out."""
     pool, support = episode.pool or episode.support, episode.support
