@@ -97,6 +97,12 @@ print(f"Best here, on one draw of the shots: {best['method']}.")
 Lens(coop, task)
 
 # %% [markdown]
+# The same lens goes through the epochs of a training. **Before you run:** which changes first, the text of the classes or the loss?
+
+# %%
+Lens(coop, task, "residuals", frames="epochs")
+
+# %% [markdown]
 # ## Keep it
 #
 # A run is one file without pickle: the class names, the learned vectors, the settings and the numbers.

@@ -33,6 +33,13 @@ class Report:
         """The kind's main number (accuracy, map, miou)."""
         return self.metrics[self.protocol["headline"]]
 
+    def _repr_html_(self) -> str:
+        from promptlab.answers import scalars, table_html
+
+        shown = [(k, f"{v:.4g}") for k, v in scalars(self.metrics).items()]
+        caption = f"{self.protocol['task']}, {self.name}: {self.protocol['pictures']} pictures, {self.protocol['classes']} classes"
+        return table_html(("metric", "value"), shown, caption)
+
     def to_json(self) -> dict[str, Any]:
         """All but the arrays."""
         return {"metrics": self.metrics, "seconds": self.seconds, "protocol": self.protocol}

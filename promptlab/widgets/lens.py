@@ -12,12 +12,12 @@ from promptlab import inspect
 from promptlab.card import knobs
 from promptlab.errors import BadHyper, PromptlabError
 from promptlab.inspect.exhibit import Exhibit
+from promptlab.inspect.replay import MOST, epochs_of, spread
 from promptlab.inspect.subject import method_of
 from promptlab.widgets import draw, pictures
 from promptlab.widgets.base import Panel, choice, told
 from promptlab.widgets.scene import Scene
 
-SEVERAL = ("shift", "conditioning")  # exhibits of many pictures
 PREDICTED = "(predicted)"
 
 
@@ -25,8 +25,8 @@ class Lens(Panel):
     """Traits: ``what`` (name of the exhibit), ``index`` (place of the picture), ``name`` (class asked for, "" = the predicted one),
     ``live`` (live knobs of the method, changed without a refit), ``frame`` (place in ``frames``).
 
-    ``images``: the task of the run, a test set, a split or a list of pictures. ``frames``: (label, run or method or exhibit) pairs,
-    such as the epochs of a replay or one run a method; a slider goes through them. ``exhibit`` is what is shown now.
+    ``images``: the task of the run, a test set, a split or a list of pictures. ``frames``: "epochs" to go through the epochs of the
+    run, or (label, run or method or exhibit) pairs; a slider goes through them. ``exhibit`` is what is shown now.
     """
 
     what = traitlets.Unicode("evidence")
@@ -35,9 +35,9 @@ class Lens(Panel):
     live = traitlets.Dict()
     frame = traitlets.Int(0)
 
-    def __init__(self, run: Any, images: Any, what: str | None = None, *, frames: Sequence[tuple[str, Any]] = ()):
+    def __init__(self, run: Any, images: Any, what: str | None = None, *, frames: str | Sequence[tuple[str, Any]] = ()):
         self.run, self.split = run, pictures.split_of(images)
-        self.frames = list(frames)
+        self.frames = _epochs(run) if frames == "epochs" else list(frames)
         self.exhibit: Exhibit | None = None
         self._ready = False
         super().__init__()
@@ -50,9 +50,13 @@ class Lens(Panel):
         self._draw(None)
 
     def _subject(self) -> Any:
-        if not self.frames or isinstance(self.frames[self.frame][1], Exhibit):
+        if not self.frames or isinstance(self.frames[self.frame][1], Exhibit) or inspect.of_runs(self.what):
             return self.run
-        return self.frames[self.frame][1]
+        label, found = self.frames[self.frame]
+        if isinstance(found, int):  # an epoch, rebuilt when it is looked at first
+            found = self.run.at(found)
+            self.frames[self.frame] = (label, found)
+        return found
 
     def _build(self, exhibits: list[str]) -> None:
         self._pick = choice("Look at", exhibits, "evidence")
@@ -102,7 +106,7 @@ class Lens(Panel):
             return self.frames[self.frame][1]
         subject = self._subject()
         method = method_of(subject)
-        several = self.what in SEVERAL
+        several = self.what in inspect.takes("images")
         image = self.split.take(self.order) if several else next(self.split.take([self.index]).batches(1))
         asked = {"name": self.name} if self.name and self.what in inspect.takes("name") else {}
         kept = method.hyper
@@ -127,6 +131,11 @@ class Lens(Panel):
         from promptlab.plots import draw as plotly
 
         return plotly(self.exhibit, **look)
+
+
+def _epochs(run: Any) -> list[tuple[str, int]]:
+    kept = epochs_of(run)
+    return [("start" if e == 0 else f"epoch {e}", e) for e in spread(kept, MOST)]
 
 
 def _checked(method: Any, live: Mapping[str, Any]) -> dict[str, Any]:

@@ -161,6 +161,17 @@ def test_the_lens_goes_through_frames(runs, task):
     assert "TaskRes" in lens.exhibit.title
 
 
+def test_the_lens_replays_the_epochs_of_a_run(runs, task):
+    lens = Lens(runs[1], task, "residuals", frames="epochs")
+    last = lens.exhibit.arrays["angle"]
+    assert len(lens.frames) > 1 and lens.frames[0][0] == "start"
+    assert np.allclose(last, pl.inspect.residuals(runs[1]).arrays["angle"], atol=1e-3)
+    lens._frames.value = 0
+    assert lens.frame == 0 and not np.allclose(lens.exhibit.arrays["angle"], last)
+    lens.what = "curves"
+    assert lens.exhibit is not None
+
+
 def test_compare_is_linked(runs, task):
     c = Compare(runs, task)
     assert len(c.rows) == 3 and len(c._dots(c.rows[2], "accuracy")) == 2
@@ -193,6 +204,11 @@ def test_compare_without_the_task_still_counts(runs):
     assert "Give the task" in c._grid.html and "<svg" in c._matrix.html
     with pytest.raises(pl.PromptlabError, match="nothing to compare"):
         Compare([])
+
+
+def test_results_show_themselves(runs, task):
+    for result in (runs[0], runs[0].report, pl.compare(runs), task, pl.methods(), pl.inspect.residuals(runs[1])):
+        assert "<table" in result._repr_html_(), type(result)
 
 
 def test_every_text_is_escaped(clip, tmp_path):
