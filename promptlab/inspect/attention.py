@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from promptlab.errors import WrongKind
 from promptlab.inspect.evidence import class_score, picture, plain_of, relevance
 from promptlab.inspect.exhibit import Exhibit, Sanity
 from promptlab.inspect.subject import class_index, method_of, need, one_picture
@@ -121,6 +122,8 @@ def _learned(method: Method, c: int, glob: str) -> tuple[Tensor, list[str]]:
     """
     clip, names = method.backbone, method.task.classes
     context = next((m for m in method.modules() if isinstance(m, Context)), None)
+    if context is not None and context.ctx is None:
+        raise WrongKind(f"{method.card.name} makes its context anew and keeps no vectors of it; look at its shift or evidence instead.")
     x = clip.prompts([names.prompts()[c]]) if context is None else context.inputs(names).plain().select([c])
     with sandbox(method):
         edits = [e for e in method.edits() if e.at.startswith("text.")]

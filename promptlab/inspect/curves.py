@@ -188,5 +188,4 @@ def _same(a: Report, b: Report) -> None:
 
 
 EXHIBITS = {"curves": curves, "live": live}
-SHOWS = {"curve": "curves"}
 OF_RUNS = ("curves",)

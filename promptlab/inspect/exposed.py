@@ -11,7 +11,8 @@ from promptlab.inspect.exhibit import Exhibit, Sanity
 from promptlab.inspect.subject import class_index, method_of, one_picture
 from promptlab.method import Method, sandbox
 
-AS = ("bars", "gate", "gates", "heat", "map", "matrix", "numbers", "router", "weights")  # what this file shows
+AS = ("bars", "curve", "features", "gate", "gates", "heat", "map", "matrix", "numbers", "plan", "router", "tree", "weights")
+"""What this file shows: cards name what they expose in these words, and their values need no exhibit of their own."""
 
 
 @torch.no_grad()
@@ -44,15 +45,15 @@ def exposed(subject: Any, image: Any, name: str | int | None = None) -> Exhibit:
 def _value(method: Method, bank: Any, out: Any, name: str) -> Tensor:
     """The value of that name, wherever the method keeps it."""
     for place in (out.aux, bank.extra, dict(method.named_parameters()), dict(method.named_buffers())):
-        if isinstance(place.get(name), Tensor):
-            return place[name].detach().float().cpu()
+        if isinstance(place.get(name), Tensor | np.ndarray | list):
+            return torch.as_tensor(place[name]).detach().float().cpu()
     value: Any = method
     for part in name.split("."):
         value = value[int(part)] if part.isdigit() else getattr(value, part, None)
     value = value() if callable(value) and not isinstance(value, Tensor) else value
-    if not isinstance(value, Tensor):
+    if not isinstance(value, Tensor | np.ndarray):
         raise WrongKind(f"{method.card.name} exposes '{name}' and does not give it as numbers.")
-    return value.detach().float().cpu()
+    return torch.as_tensor(value).detach().float().cpu()
 
 
 def _picked(value: Tensor, per_picture: bool, c: int, n_classes: int) -> np.ndarray:

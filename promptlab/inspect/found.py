@@ -1,8 +1,8 @@
 """Which exhibits there are: read from the files of this folder, so that a new one needs its own file only.
 
 A file may declare ``EXHIBITS`` {name: function of a run or method first, then maybe of a picture}, ``SHOWS`` {what a card exposes
-something as: the exhibit that shows it}, ``OF_RUNS`` (names that need a run, not only its method) and ``COMPARISONS`` {name: function
-of a list of runs}. Without any of them, a function of the file's own name is its exhibit.
+something as: the exhibit that shows it} (an exhibit's own name needs no line), ``OF_RUNS`` (names that need a run, not only its method)
+and ``COMPARISONS`` {name: function of a list of runs}. Without any of them, a function of the file's own name is its exhibit.
 """
 
 import pkgutil
@@ -30,6 +30,7 @@ def find(package: str, path: Iterable[str]) -> Found:
         if info.name not in TOOLS and not info.name.startswith("_"):
             _read(import_module(f"{package}.{info.name}"), info.name, found)
     found.exhibits = dict(sorted(found.exhibits.items()))
+    found.shows = {**{what: what for what in found.exhibits}, **found.shows}
     found.comparisons = dict(sorted(found.comparisons.items()))
     return found
 

@@ -28,7 +28,7 @@ def kept(subject: Any, images: Any) -> Exhibit:
         bank = method.bank()
         out = method.predict(batch, bank)
         text, moved = class_text(bank, out), out.aux.get("image", method.image(batch).pooled)
-    if text is None or moved.shape[-1] != text.shape[-1] or out.pred.ndim != 2:
+    if text is None or moved.shape[-1] != text.shape[-1] or out.pred.ndim != 2 or len(moved) != len(batch):
         raise WrongKind(f"{method.card.name} answers without one text feature per class, so there is nothing to hold near the frozen one.")
     each = _cosines(text, method.teacher(names) if hasattr(method, "teacher") else method.plain(names))
     own = F.cosine_similarity(moved.float(), method.backbone.cached_image(batch).pooled.float(), dim=-1).cpu()

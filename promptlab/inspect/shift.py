@@ -35,8 +35,9 @@ def _answered(method: Method, batch: Any) -> tuple[Tensor, Tensor]:
         text, plain = class_text(bank, out), method.plain(method.task.classes)
         after = out.aux.get("after")
         moved = after if isinstance(after, Tensor) and after.shape == (len(batch), plain.shape[1]) else method.image(batch).pooled
-    if text is None or text.shape != plain.shape:
-        raise WrongKind(f"{method.card.name} answers without one text feature per class; look at its weights or evidence instead.")
+    if text is None or text.shape != plain.shape or moved.shape != (len(batch), plain.shape[1]):
+        raise WrongKind(f"{method.card.name} answers without one feature a picture and one text feature per class; look at its weights or "
+                        f"evidence instead.")
     return moved, text
 
 

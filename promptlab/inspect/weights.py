@@ -30,6 +30,8 @@ def memory(subject: Any, image: Any) -> Exhibit:
     batch, names = one_picture(method, image), method.task.classes.names
     with sandbox(method):
         out = method.predict(batch, method.bank())
+    if not {"affinity", "plain", "votes"} <= set(out.aux) or not hasattr(method, "live"):
+        raise WrongKind(f"the memory of {method.card.name} adds no votes to the logits; see what else it exposes.")
     affinity = out.aux["affinity"][0].float()
     alpha, beta = (float(x) for x in method.live)
     vote = alpha * torch.exp(-beta * (1 - affinity))
