@@ -19,11 +19,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow,
               pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH (Debian: apt-get install chromium)")]
 
 CELLS = [
-    "import promptlab as pl\nfrom promptlab.widgets import Lens, Trainer\n"
+    "import promptlab as pl\nfrom promptlab.widgets import AttentionExplorer, Lens, PromptPlayground, Trainer, TransportExplorer\n"
     'clip, task = pl.load("pocket", device="cpu"), pl.open_data("world:vehicles@night", shots=2)',
     'trainer = Trainer(clip, task, hyper={"steps": 20})\ntrainer',
     'other = Trainer(clip, task, "taskres", hyper={"steps": 20})\nother',
     'run = pl.fit("coop", clip, task, preset="demo", steps=5, progress=False)\nlens = Lens(run, task)\nlens',
+    'plot = pl.fit("plot", clip, task, preset="demo", steps=3, progress=False)\nTransportExplorer(plot, task)',
+    "AttentionExplorer(run, task)",
+    "PromptPlayground(clip, task, [run])",
 ]
 
 
@@ -77,7 +80,7 @@ def page(lab):
         page.wait_for_function("window.jupyterapp !== undefined")
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # else Lab asks which kernel to take
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
-        page.wait_for_selector(".pl-scene .pl-wipe")
+        page.get_by_text("Accuracy on").wait_for()  # the last cell has run
         page.outside = outside
         yield page
         browser.close()
@@ -134,6 +137,27 @@ def test_the_lens_slides_and_changes_its_exhibit(page):
     lens.locator("select").first.select_option("transport")
     lens.get_by_role("alert").get_by_text("nothing to transport").wait_for()
     shot(page, "lens_words")
+
+
+def test_pointing_at_a_region_shows_its_row(page):
+    transport = cell(page, 4)
+    transport.locator("svg [data-hover='0/17']").hover()
+    transport.get_by_text("region in row 3, column 2").wait_for()
+    attention = cell(page, 5)
+    attention.locator("svg [data-hover='20']").hover()
+    attention.get_by_text("what patch 20 attends to").wait_for()
+    attention.locator("svg [data-pick='2,4']").click()
+    attention.get_by_text("Layer 3, head 5").wait_for()
+    shot(page, "explorers")
+
+
+def test_typing_a_template_scores_it(page):
+    box = cell(page, 6).get_by_label("Templates")
+    box.fill("a drawing of a {}.\n{}")
+    cell(page, 6).locator("svg text", has_text="a drawing of a {}.").wait_for()
+    box.fill("no place")
+    cell(page, 6).get_by_role("alert").get_by_text("exactly once").wait_for()
+    shot(page, "playground")
 
 
 def test_nothing_is_asked_of_another_host(page):
