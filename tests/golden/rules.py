@@ -15,7 +15,7 @@ PICTURES = re.compile(rf"(?P<factor>{NUMBER})?\s*\*?\s*images\((?P<args>[^)]*)\)
 
 def apply(rule: str, known: Mapping[str, Tensor]) -> Tensor:
     """The tensor that ``rule`` describes; ``known`` holds the inputs listed before it."""
-    for make in (_pictures, _unit_rows, _class_rows, _mean_softmax, _reordered):
+    for make in (_pictures, _unit_rows, _class_rows, _mean_softmax, _reordered, _walk):
         if (made := make(rule, known)) is not None:
             return made
     raise NotImplementedError(f"no rule of tests/golden/rules.py reads {rule!r}; teach it that sentence.")
@@ -73,3 +73,14 @@ def of_another_case(rule: str) -> str | None:
     """``the input texts of the case cupl``: the name of that input, which is an array of the same file."""
     found = re.fullmatch(r"the input (\S+) of the case \S+", rule.strip())
     return found and found[1]
+
+
+def _walk(rule: str, known: Mapping[str, Tensor]) -> Tensor | None:
+    """``x[k] = tensor("a", (4, 128), 0.1, 0) + sum over j = 0..k of tensor("b", (10, 4, 128), 0.02, 0)[j]``."""
+    made = r'tensor\("(\S+)", \(([\d, ]+)\), ([0-9.e-]+), (\d+)\)'
+    found = re.fullmatch(rf"\S+\[(\w)\] = {made} \+ sum over (\w) = 0\.\.\1 of {made}\[\6\]", rule.strip())
+    if not found:
+        return None
+    start, steps = (fill.tensor(name, tuple(int(n) for n in shape.split(",") if n.strip()), float(scale), int(seed))
+                    for name, shape, scale, seed in (found.group(2, 3, 4, 5), found.group(7, 8, 9, 10)))
+    return start + steps.cumsum(0)
