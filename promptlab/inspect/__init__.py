@@ -29,6 +29,7 @@ COMPARISONS: dict[str, Callable[..., Exhibit]] = _FOUND.comparisons
 """What can be asked of one or several runs that were judged on the same pictures."""
 SHOWS: dict[str, str] = _FOUND.shows
 """What a card exposes something as → the exhibit that shows it."""
+globals().update({what: make for what, make in EXHIBITS.items() if not callable(globals().get(what))})  # also those of newer files
 
 __all__ = [
     "COMPARISONS", "EXHIBITS", "SHOWS", "Exhibit", "Sanity", "attention", "available", "compare", "conditioning", "confusion", "curves",
