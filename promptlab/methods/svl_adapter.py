@@ -35,6 +35,7 @@ class Hyper(Train):
     alpha: float | None = knob(None, 0.0, 1.0, live=True, help="share of the self-supervised side; chosen by 'select' when empty")
     select: str = knob("val", choices=("val", "confidence"), help="how α is chosen: SVL-Adapter, or SVL-Adapter* (no validation pictures)")
     confidence: str = knob("unit", choices=("unit", "raw"), help="confidence from unit or raw image features (the code's RN50)")
+    alpha_step: float = knob(0.05, 0.001, 1.0, help="step of the search for α on validation pictures")
     pseudo: bool = knob(False, help="learn from the backbone's most confident guesses instead of the labels")
     k: int = knob(16, 1, 100000, help="pictures per guessed class, with pseudo")
     encoder: str = knob("resnet50", help="'world-ssl' (shipped), 'small' (random) or any timm model")
@@ -103,7 +104,6 @@ class SVLAdapter(Method):
             guessed = select(self._plain(pool).softmax(-1).cpu(), "per_class", self.hyper.k)
             yield Labelled(len(guessed.index), float(guessed.confidence.mean()))
             episode = episode.replace(support=Split(pool.source, pool.take(guessed.index.tolist()).rows, guessed.label), val=None)
-        finished = None
         for finished in gradient(self, episode, ctx, params=self.mlp.parameters()):
             if type(finished).__name__ != "Finished":
                 yield finished
@@ -142,7 +142,7 @@ class SVLAdapter(Method):
         """α by the rule of the hyper-parameters; without validation pictures by confidence."""
         if self.hyper.select == "val" and val is not None and val.targets is not None and len(val):
             plain, g = self._plain(val), torch.cat([self.mlp(self.features(b)) for b in val.batches(100)])
-            grid = [i / 20 for i in range(21)]
+            grid = [i * self.hyper.alpha_step for i in range(int(1 / self.hyper.alpha_step + 1e-6) + 1)]
             right = [float((a * g + (1 - a) * plain).argmax(1).eq(val.targets.to(g.device)).float().mean()) for a in grid]
             self.found.fill_(grid[right.index(max(right))])  # the first of the best
         else:

@@ -37,7 +37,7 @@ class VTCLIP(Method):
         supervision="supervised", difference="class texts moved by what they find in the picture's regions",
         trains="one cross-attention of four maps", needs=("tokens",), identity_at_init=True, params_b16_k100=1_048_576,
         exposes=(Expose("looks", as_="mask"),),
-        presets={"demo": {"optimiser": "adam", "lr": 1e-3, "weight_decay": 0.0, "steps": 200, "augment": "none"}},
+        presets={"demo": {"optimiser": "adam", "lr": 3e-3, "weight_decay": 0.0, "steps": 200, "augment": "none"}},
         departs=("written from memory, since no code was found: no layer norms, self-attention or feed-forward part, W_o = 0 at first",
                  "heads 8, β 1 and the recipe are choices of ours"),
         job=Job(),

@@ -20,7 +20,7 @@ def run(case: Case) -> dict[str, Any]:
     s, clip = case.settings, case.backbone()
     method = make.method(SVLAdapter, case, {
         "encoder": "small", "hidden": s["hidden"], "optimiser": s["optimizer"], "lr": float(s["lr"]), "epochs": s["epochs"],
-        "select": "val" if s["fusion"] == "tuned" else "confidence", "confidence": "raw",
+        "select": "val" if s["fusion"] == "tuned" else "confidence", "confidence": "raw", "alpha_step": s.get("alpha_step"),
         "alpha": float(s["alpha"]) if s["fusion"] == "fixed" else None}, (case.prompt,))
     inputs = {**case.inputs, **clip_features(case, clip)}
     stand_in = copy.copy(clip)
