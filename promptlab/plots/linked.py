@@ -43,7 +43,7 @@ def matrix(z: Any, x: Sequence[str], y: Sequence[str], *, title: str, x_title: s
     z = np.asarray(z)
     cells = np.stack(np.meshgrid(np.arange(z.shape[0]), np.arange(z.shape[1]), indexing="ij"), -1) if custom is None else custom
     figure = go.Figure(go.Heatmap(
-        z=z, x=list(range(z.shape[1])), y=list(range(z.shape[0])), customdata=cells, colorscale="Cividis", showscale=False,
+        z=z, x=list(range(z.shape[1])), y=list(range(z.shape[0])), customdata=np.asarray(cells).tolist(), colorscale="Cividis", showscale=False,
         xgap=int(max(z.shape) <= 24), ygap=int(max(z.shape) <= 24),
         text=[[f"{y[i]} → {x[j]}" for j in range(z.shape[1])] for i in range(z.shape[0])],
         hovertemplate="%{text}: %{z}<extra></extra>" if whole else "%{text}: %{z:.2f}<extra></extra>"))

@@ -1,5 +1,6 @@
 // A figure is drawn when it comes into view, again when it or the page's width or colours change.
 const box = element.querySelector('.pl-chart');
+const whole = (v) => ArrayBuffer.isView(v) || Array.isArray(v) ? Array.from(v) : v;
 let drawn = null, wanted = null, seen = false;
 const library = () => window.__plotly ??= new Promise((done, fail) => {
   const tag = document.createElement('script');
@@ -26,9 +27,9 @@ const draw = async () => {
   box.setAttribute('aria-label', (layout.title && layout.title.text) || 'chart');
   await Plotly.react(box, value.data, layout, {responsive: true, displaylogo: false, modeBarButtonsToRemove: ['toImage', 'sendDataToCloud']});
   if (!drawn) {
-    box.on('plotly_click', (e) => { const p = e.points[0]; if (p && p.customdata !== undefined) trigger('click', {act: 'point', at: p.customdata}); });
+    box.on('plotly_click', (e) => { const p = e.points[0]; if (p && p.customdata !== undefined) trigger('click', {act: 'point', at: whole(p.customdata)}); });
     box.on('plotly_selected', (e) => { if (e && e.points) trigger('click', {act: 'lasso',
-      at: e.points.filter(p => p.customdata !== undefined).map(p => p.customdata)}); });
+      at: e.points.filter(p => p.customdata !== undefined).map(p => whole(p.customdata))}); });
   }
   drawn = value;
 };

@@ -77,7 +77,8 @@ def _wired(page: Page, method: str, c: controls.Control, given: dict[str, Any]) 
 
 
 def _control(method: str, c: controls.Control, value: Any) -> Any:
-    common = {"label": c.label, "info": c.help, "key": f"{method}-{c.name}", "min_width": 180, "preserved_by_key": ["value"]}
+    common = {"label": c.label, "info": c.help, "key": f"{method}-{c.name}", "min_width": 180, "preserved_by_key": ["value"],
+              "interactive": True}
     if c.choices:
         return gr.Radio(list(c.choices), value=value, **common)
     if c.type is bool:
