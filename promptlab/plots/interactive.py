@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.curves import BASELINE, FONT, PALETTES
-from promptlab.plots.panels import COVER, WRITTEN, Panel, ends_of, grey, panels, placed, slides
+from promptlab.plots.panels import COVER, Panel, apart, ends_of, grey, panels, placed, slides, written_in
 from promptlab.plots.sliders import SLIDER, add_sliders
 
 INK = {False: "#374151", True: "#D1D5DB"}
@@ -40,13 +40,14 @@ def _painted(shown: list[Panel], w: int, dark: bool) -> tuple[go.Figure, int, li
     places, rows, columns = placed(shown, w, CELL, NARROW - 100)
     side = (w - 80) // columns
     heights = [max(_height(p, side * n) for p, (at, _, n) in zip(shown, places) if at == r) for r in range(rows)]
-    total = sum(heights) + 60 * rows
+    gap = 80 + max(map(_names_under, shown))
+    total = sum(heights) + gap * (rows - 1)
     specs: list[list[dict | None]] = [[None] * columns for _ in range(rows)]
     for row, column, n in places:
         specs[row][column] = {"colspan": n}
     drawn = make_subplots(
         rows, columns, specs=specs, subplot_titles=[_wrap(p.title, max(14, side * n // 7)) for p, (_, _, n) in zip(shown, places)],
-        row_heights=[h / sum(heights) for h in heights], vertical_spacing=min(0.9 / max(1, rows - 1), 80 / total) if rows > 1 else 0,
+        row_heights=[h / sum(heights) for h in heights], vertical_spacing=gap / total if rows > 1 else 0,
         horizontal_spacing=min(0.08, 0.3 / columns),
     )
     for p, (row, column, _) in zip(shown, places):
@@ -64,7 +65,7 @@ def _surround(drawn: go.Figure, e: Exhibit, shown: list[Panel], low: list[Panel]
     the px between the axes and the sliders."""
     caption = _wrap(" · ".join([e.note, *map(str, e.sanity)]), (w - 30) // 6)
     titled, entries = any(p.x_title for p in low), len({s[0] for p in shown for s in p.series}) if _legend(shown) else 0
-    under = 64 if titled else 34  # px between the lowest axis and what stands below it
+    under = (64 if titled else 34) + max(map(_names_under, low))  # px between the lowest axis and what stands below it
     beside = 21 * -(-entries * 175 // w) if w > NARROW else 21 * entries
     below = under + beside + sliders + 10 + 15 * (caption.count("<br>") + 1)
     names = [n for p in shown for n in (*p.y_names, *(p.series[0][1] if p.what == "bars" else ()))]
@@ -94,6 +95,11 @@ def _legend(shown: list[Panel]) -> bool:
     return any(len(p.series) > 1 for p in shown)
 
 
+def _names_under(p: Panel) -> int:
+    """px that slanted names under a heat map take."""
+    return 6 * max(map(len, p.x_names)) if p.what == "heat" and 0 < len(p.x_names) <= NAMED else 0
+
+
 def _height(p: Panel, side: int) -> int:
     if p.what in ("heat", "picture"):
         return min(HEIGHT[p.what], side)
@@ -114,17 +120,18 @@ def _wrap(text: str, size: int) -> str:
 
 def _heat(figure: go.Figure, p: Panel, row: int, column: int, palette: Palette) -> None:
     square, place = (not p.x_names and not p.y_title) or p.z.shape[0] == p.z.shape[1], {}
-    written = {"texttemplate": "%{z:.2g}"} if p.under is None and p.x_names and max(p.z.shape) <= WRITTEN else {}
+    written = {"texttemplate": "%{z:.2g}"} if p.under is None and written_in(p) else {}
     if p.under is not None:  # the cells lie over the picture: no value is invented between patches
         _picture(figure, Panel("picture", z=grey(p.under)), row, column, palette)
         (h, w), (n, m) = p.under.shape[:2], p.z.shape
         place = {"x0": w / m / 2 - 0.5, "dx": w / m, "y0": h / n / 2 - 0.5, "dy": h / n}
-    names = {"x": list(p.x_names) or None, "y": list(p.y_names) or None} if p.under is None else {}
+    names = {"x": apart(p.x_names) or None, "y": apart(p.y_names) or None} if p.under is None else {}
     figure.add_heatmap(
         z=p.z, **names, **place, **written, zmin=p.low, zmax=p.high, colorscale=SPLIT if p.diverging else RAMP, showscale=False,
         opacity=COVER if p.under is not None else 1, row=row, col=column, hovertemplate="%{x}, %{y}: %{z:.3g}<extra></extra>",
     )
     figure.update_yaxes(autorange="reversed", title_text=p.y_title or None, row=row, col=column, automargin=True)
+    figure.update_xaxes(tickangle=-60 if any(len(n) > 3 for n in p.x_names) else 0, row=row, col=column)
     if square:
         axis = figure.get_subplot(row, column).xaxis.plotly_name.replace("axis", "")
         figure.update_yaxes(scaleanchor=axis, showticklabels=bool(p.y_names), constrain="domain", showgrid=False, row=row, col=column)

@@ -17,7 +17,7 @@ from promptlab.inspect.exhibit import Exhibit
 WIDE = 8  # names on the horizontal axis
 MOST_BARS = 20  # bars under one another
 COVER = 0.72  # how much of a picture the map over it hides
-WRITTEN = 8  # rows and columns of a matrix whose numbers stand in its cells
+WRITTEN = (8, 4)  # rows and columns of a matrix whose numbers stand in its cells
 MOST = 6  # panels of one row of maps; more would not be readable at 400 px
 
 
@@ -111,6 +111,21 @@ def placed(shown: Sequence[Panel], width: float, cell: float, wide: float) -> tu
         if is_wide(shown[i]) and (i + 1 == len(places) or places[i + 1][0] > r):
             places[i] = (r, first, min(columns - first, 2 * n))
     return places, row + 1, columns
+
+
+def written_in(p: Panel) -> bool:
+    """Whether the cells of a heat map are large enough for their numbers."""
+    return bool(p.x_names) and p.z.shape[0] <= WRITTEN[0] and p.z.shape[1] <= WRITTEN[1]
+
+
+def apart(names: Sequence[str]) -> list[str]:
+    """Names that differ, by invisible letters where one comes twice: an axis draws equal names at one place."""
+    seen: dict[str, int] = {}
+    out = []
+    for n in names:
+        seen[n] = seen.get(n, 0) + 1
+        out.append(n + chr(0x200B) * (seen[n] - 1))
+    return out
 
 
 def grey(picture: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.curves import BASELINE, PALETTES
-from promptlab.plots.panels import COVER, WRITTEN, Panel, grey, panels, placed, slides
+from promptlab.plots.panels import COVER, Panel, grey, panels, placed, slides, written_in
 
 NAMED = 24
 SHEET = 4  # frames of a replay on paper
@@ -71,9 +71,9 @@ def _heat(axis: Axes, p: Panel, palette: tuple[str, ...]) -> None:
         interpolation="nearest",
         aspect="equal" if p.z.shape[0] == p.z.shape[1] or not p.x_names else "auto",
     )
-    if extent is None and p.x_names and max(p.z.shape) <= WRITTEN:
+    if extent is None and written_in(p):
         middle = (p.low + p.high) / 2 if p.low is not None else 0.0
-        for i, j in np.ndindex(*p.z.shape):
+        for i, j in zip(*np.nonzero(~np.isnan(p.z))):
             light = abs(p.z[i, j]) < p.high / 2 if p.diverging else p.z[i, j] > middle
             axis.text(j, i, f"{p.z[i, j]:.2g}", ha="center", va="center", fontsize=7, color="black" if light else "white", gid="cell")
     axis.set_xticks(

@@ -1,7 +1,5 @@
 """Maps over a picture: evidence, masks, transport, attention, pictures."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from promptlab.inspect.exhibit import Exhibit
@@ -120,19 +118,9 @@ def text_heat(e: Exhibit) -> list[Panel]:
         scale = shared(*(v for v in e.arrays.values() if v.ndim == 2)) if "before" in e.arrays else shared(z)
         names = tuple(e.labels.get(k, next((v for v in e.labels.values() if len(v) == z.shape[1]), ())))
         rows = tuple(e.labels.get("layer", [str(i + 1) for i in range(len(z))]))
-        out.append(Panel("heat", {"before": start, "after": "tuned"}.get(k, k), z, x_names=_apart(names), y_names=rows, y_title="layer",
+        out.append(Panel("heat", {"before": start, "after": "tuned"}.get(k, k), z, x_names=names, y_names=rows, y_title="layer",
                          **scale))
     return out
-
-
-def _apart(names: Sequence[str]) -> tuple[str, ...]:
-    """Names that differ also where a token comes twice (an axis draws equal names at one place)."""
-    seen: dict[str, int] = {}
-    out = []
-    for n in names:
-        seen[n] = seen.get(n, 0) + 1
-        out.append(n + "\u200b" * (seen[n] - 1))  # invisible
-    return tuple(out)
 
 
 PANELS = {"attention": attention, "heat": text_heat, "images": images, "maps": maps, "transport": transport}
