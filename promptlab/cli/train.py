@@ -23,7 +23,7 @@ FIXED = {p.name: p for p in (
     inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY,
                       annotation=Annotated[str, typer.Option("--data", help=DATA_HELP, rich_help_panel="Run", show_default=False)]),
     _parameter("shots", int, 16, "--shots", min=1, help="Labelled pictures a class."),
-    _parameter("protocol", str, "few_shot", "--protocol", help="few_shot, base_to_new or unlabelled; with --target cross_dataset or domain_shift."),
+    _parameter("protocol", str, "few_shot", "--protocol", help="few_shot, base_to_new, unlabelled, captions, taxonomy; with --target cross_dataset, domain_shift."),
     _parameter("target", list[str] | None, None, "--target", help="Data that is only tested on; may be given several times."),
     _parameter("backbone", str, "pocket", "--backbone", help=BACKBONE_HELP),
     _parameter("device", str, "auto", "--device", help="auto, cpu or cuda."),
