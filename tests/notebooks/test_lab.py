@@ -145,9 +145,9 @@ def test_pointing_at_a_region_shows_its_row(page):
     transport.get_by_text("region in row 3, column 2").wait_for()
     attention = cell(page, 5)
     attention.locator("svg [data-hover='20']").hover()
-    attention.get_by_text("what patch 20 attends to").wait_for()
+    attention.locator("small", has_text="what patch 20 attends to").wait_for()
     attention.locator("svg [data-pick='2,4']").click()
-    attention.get_by_text("Layer 3, head 5").wait_for()
+    attention.get_by_text("Layer 3, head 5: what").wait_for()
     shot(page, "explorers")
 
 
