@@ -185,5 +185,5 @@ def thumbnail(picture: np.ndarray, values: np.ndarray, side: int = 260) -> str:
 
 
 def svg(width: float, height: float, body: str, label: str) -> str:
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" style="max-width:100%" role="img" '
-            f'aria-label="{esc(label)}">{body}</svg>')
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" style="max-width:100%;display:block" '
+            f'role="img" aria-label="{esc(label)}">{body}</svg>')
