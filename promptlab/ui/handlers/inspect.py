@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from promptlab import inspect as insight
-from promptlab.errors import BadData, PromptlabError
+from promptlab.errors import BadData, PromptlabError, WrongKind
 from promptlab.method import sandbox
 from promptlab.plots import draw, linked
 from promptlab.ui import core, heat, says
@@ -127,8 +127,10 @@ def prompt(session: Session, r: Any) -> View:
     try:
         with core.COMPUTE:
             e = insight.words(r, split=val)
+    except WrongKind:
+        return {"words": None, "words_said": empty(says.NO_WORDS.format(core.title(r.key))), "drift": replay.drift(r)}
     except PromptlabError as problem:
-        return {"words": None, "words_said": empty(f"{problem} {says.NO_WORDS}"), "drift": None}
+        return {"words": None, "words_said": error(str(problem)), "drift": None}
     a = e.arrays
     inside = [bool(low <= d <= high) for d, low, high in zip(a["distance"][:, 0], a["null_low"], a["null_high"], strict=True)]
     rows = [[t(v), t(", ".join(e.labels[f"word {k}"][i] for k in range(1, 4))), f"{a['distance'][i, 0]:.3f}",

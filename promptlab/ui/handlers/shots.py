@@ -259,7 +259,8 @@ def _doctor_open(session: Session) -> list[str]:
     for i, label in enumerate(support.targets.tolist()):
         best = int(p[i].argmax())
         if best != label and float(p[i, best]) > SURE:
-            found.append(f"{support.source.name(support.rows[i])}: labelled '{d.names[label]}', zero-shot is sure of '{d.names[best]}'.")
+            who = "a sample shot" if d.spec else support.source.name(support.rows[i])
+            found.append(f"{who}: labelled '{d.names[label]}', zero-shot is sure of '{d.names[best]}'.")
     if d.test is not None:
         near = (core.encode(clip, d.test) @ image.T).amax(1)
         twins = int((near > TWIN).sum())
