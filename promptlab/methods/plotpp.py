@@ -49,13 +49,13 @@ class PlotPP(Method):
         supervision="supervised", difference="several readings of a picture, transported to several learned prompts",
         trains="N contexts and M sets of vision tokens", needs=("text", "image-deep"), params_b16_k100=14_336,
         exposes=(Expose("plan", as_="transport"), Expose("contexts.0.ctx", as_="words")),
-        presets={"demo": {"batch": 8, "optimiser": "adam", "lr": 5e-3, "weight_decay": 0.0, "steps": 40, "schedule": "step-cosine",
-                          "augment": "none"}},
+        presets={"demo": {"n_vision": 2, "batch": 16, "optimiser": "adam", "lr": 0.01, "weight_decay": 0.0, "steps": 40,
+                          "schedule": "step-cosine", "augment": "none"}},
         departs=("both stages have the run's seed; the code starts every second stage from the first one of seed 1",
                  "one set of sentences for all data; the code has four for each of its data sets", "the class name stands at the end only",
                  "a sweep stops per image, so that an answer does not depend on its batch; stop='batch' is the public rule",
                  "a plan that is not finite is an error; the public model then returns nothing", "float32 throughout"),
-        job=Job(protocol="few_shot", test="test"),
+        job=Job(),
     )
     Hyper = Hyper
 

@@ -64,7 +64,7 @@ class PromptSRC(Method):
         departs=("the average is of the learnables, in float32; the code averages all weights in half precision",
                  "a fit cut by steps has fewer epochs than its mean may say; the weights are normalised over those it has",
                  "temperatures other than 1 follow the usual T² rule; the code has 1 only"),
-        job=Job(against="ivlp", test="H"),
+        job=Job(against="ivlp", test="new"),
     )
     Hyper = Hyper
 
