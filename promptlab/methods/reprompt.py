@@ -52,7 +52,7 @@ class RePrompt(Method):
                           "schedule": "step-cosine", "augment": "none"}},
         departs=("a reconstruction: no code was found, and the map from neighbours to prompts is ours",
                  "no convolution adapters in the image tower", "the database holds plain views of the shots"),
-        job=Job(),
+        job=Job(against="reprompt", against_hyper={"mix": 0.0, "beta": 0.0}),
     )
     Hyper = Hyper
 

@@ -51,7 +51,7 @@ class SoftCPT(Method):
         claims=(Claim("Plant-6", 16, "RN50", "accuracy", 0.7842, "repository figure"),),
         departs=("one step a batch; the code steps three or four times with one gradient, since it registers its optimiser under several "
                  "names", "all classes of all tasks in every step; the code can drop classes at random", "float32 throughout"),
-        job=Job(),
+        job=Job("world:animals@pixel-art+world:food@pixel-art+world:vehicles@pixel-art", "coop", "few_shot", 1, "test"),
     )
     Hyper = Hyper
 
