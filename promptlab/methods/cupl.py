@@ -37,7 +37,9 @@ class CuPL(Method):
         claims=(Claim("imagenet", None, "ViT-L-14", "accuracy", 0.7669, "Table 2 (recalled, not checked)"),),
         departs=("sentences are matched by class name, so two classes of one name cannot share them",
                  "a class without sentences is scored by the first template"),
-        job=Job(),
+        job=Job(protocol="few_shot", test="test", hyper={"texts": "both"}, against_hyper={"templates": "dataset-all"},
+                note="pocket's text tower never read most words of the sentences: beside the templates they change little, alone they "
+                     "lose"),
     )
     Hyper = Hyper
 

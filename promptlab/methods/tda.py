@@ -60,7 +60,7 @@ class TDA(Method):
                  "the logit scale is the backbone's own instead of the constant 100 (equal for OpenAI weights)",
                  "one α⁺, β⁺ by default (those of ImageNet) where the code has a pair for each test set, tuned on it",
                  "float32 instead of float16"),
-        job=Job(data="world:animals@pixel-art", protocol="few_shot", test="test"),
+        job=Job(data="world:animals@sketch", protocol="few_shot", test="test", hyper={"alpha_pos": 20.0, "beta_pos": 8.0}),
     )
     Hyper = Hyper
 
