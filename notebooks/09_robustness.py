@@ -78,7 +78,7 @@ print(f"Validation chooses alpha = {best}; the mean over the three test sets the
 #
 # A model is *calibrated* when it is right on 80 % of the pictures of which it is 80 % sure. ECE is the mean gap, in bins of confidence.
 #
-# **Before you run:** training on few shots drives the loss on them to almost nothing. Is the tuned model then too sure, or not sure enough?
+# **Before you run:** training rewards being sure on the shots. Will a tuned model be too sure on test pictures, or not sure enough? And zero-shot?
 
 # %%
 task = pl.open_data("world:animals@pixel-art", shots=4)

@@ -87,7 +87,7 @@ def _line(x: Sequence[float], y: Sequence[float], x0: int, y0: int, w: int, h: i
 
 def bars(rows: Sequence[tuple[str, float, Sequence[float]]], chosen: int | None = None, width: int = 620) -> str:
     """One bar a method (0..1), a dot a seed. rows: (name, mean, values)."""
-    left, step = 150, 26
+    left, step = max(150, min(260, 16 + 7 * max([len(name) for name, _, _ in rows] or [0]))), 26
     body = []
     for i, (name, mean, dots) in enumerate(rows):
         y = 8 + i * step

@@ -43,11 +43,11 @@ def gallery(split: Split, positions: Sequence[int], captions: Sequence[str] | No
     return Shown(draw.gallery([(pictures.address(split, i, side), c, "") for i, c in zip(positions, captions, strict=True)], side=side))
 
 
-def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, width: int = 560, height: int = 240) -> Shown:
+def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, width: int = 620, height: int = 240) -> Shown:
     """Name → (x values, y values), one line each."""
     xs, ys = ([float(v) for s in series.values() for v in s[i]] for i in (0, 1))
     low, high = min([*ys, 0.0] if min(ys) >= 0 and min(ys) < 0.5 * max(ys) else ys), max(ys)
-    left, top, w, h = 54, 18, width - 190, height - 62
+    left, top, w, h = 54, 18, width - 100 - 7 * max(map(len, series)), height - 62
 
     def at(a: float, b: float) -> tuple[float, float]:
         return (left + w * (a - min(xs)) / max(max(xs) - min(xs), 1e-12), top + h * (1 - (b - low) / max(high - low, 1e-12)))
