@@ -61,7 +61,7 @@ class SVLAdapter(Method):
         departs=("the confidence of SVL-Adapter* comes from unit features of unlabelled training pictures; the code takes test pictures "
                  "and, for all but ViT-L/14, raw features (confidence='raw')", "the logit scale is the backbone's own instead of 100",
                  "classes that are never guessed get no pseudo-labels; the code gives them second choices"),
-        job=Job(),
+        job=Job("world:textures@thermal", protocol="few_shot", test="test"),
     )
     Hyper = Hyper
 
