@@ -110,7 +110,7 @@ shown.bars({"zero-shot": zero.report.headline, "forty lines": mine, "library": r
 # %% [markdown]
 # ## How many shots?
 #
-# **Before you run:** with one shot a class, can 3,072 numbers be learned?
+# Four vectors (768 numbers) this time. **Before you run:** can they be learned from one shot a class?
 
 # %%
 curve = {}

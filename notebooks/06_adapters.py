@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 06 · Adapters and caches, and what each shot votes
 #
-# **Goals.** Four ways to leave the text alone: a memory of the shots (Tip-Adapter), a bottleneck on the image feature (CLIP-Adapter), a residual on
+# **Goals.** Adapt without learned words: a memory of the shots (Tip-Adapter), a bottleneck on the image feature (CLIP-Adapter), a residual on
 # the class features (TaskRes); see which shots voted for an answer; choose on validation pictures, not on test pictures.
 #
 # **Minutes:** about 1.5 on two cores, offline.
@@ -65,7 +65,7 @@ print("Together they beat each alone." if both > max(nearest, accuracy(0.0, 5.0)
 # %% [markdown]
 # ## α and β
 #
-# They decide a good deal. The public code of Tip-Adapter searches them on *test* features for ImageNet; the library searches on validation
+# **Before you run:** how much do you expect them to decide? The public code of Tip-Adapter searches them on *test* features for ImageNet; the library searches on validation
 # pictures.
 
 # %%
