@@ -25,7 +25,7 @@ from promptlab.method import Bank, Method, Out
 from promptlab.parts.dense import to_map
 from promptlab.parts.mixing import Mixed, ladder, search_pair
 
-LOW, SHARP = 1e-3, 100.0  # least weight of the search; the temperature of the second map that is shown
+SHARP = 100.0  # temperature of the second map that is shown
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Hyper(Train):
     init_beta3: float = knob(0.05, 0.0, 1000.0, help="β₃ where nothing is searched")
     temperature: float = knob(2.0, 0.0, 1000.0, live=True, help="factor of the cosines in the attention")
     select_on: str = knob("support", choices=("support", "val", "init"), help="labelled pictures that the weights are searched on, or none")
+    bottom: float = knob(1e-3, 0.0, 1000.0, help="start of both searches")
     top_beta2: float = knob(2.0, 0.001, 1000.0, help="end of the search for β₂")
     top_beta3: float = knob(0.1, 0.001, 1000.0, help="end of the search for β₃")
     grid: int = knob(200, 1, 2000, help="values of each that are tried")
@@ -106,5 +107,5 @@ class CALIP(Method):
         h, bank = self.hyper, self.bank()
         outs = [self(batch, bank).aux for batch in split.batches(100)]
         plain, one, two = (torch.cat([o[k] for o in outs]) for k in ("plain", "texts", "pictures"))
-        firsts, seconds = (ladder(LOW, top, h.grid) for top in (h.top_beta2, h.top_beta3))
+        firsts, seconds = (ladder(h.bottom, top, h.grid) for top in (h.top_beta2, h.top_beta3))
         return search_pair(plain, one, two, split.targets.to(plain.device), firsts, seconds)

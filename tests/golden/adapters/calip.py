@@ -19,7 +19,7 @@ def run(case: Case) -> dict[str, Any]:
     clip = copy.copy(case.backbone())
     clip.scale = torch.tensor(float(s["scale"]))
     values = {"beta2": s.get("beta2"), "beta3": s.get("beta3"), "temperature": float(s["attention_factor"]), "grid": s.get("grid_steps"),
-              "top_beta2": s.get("beta2_max"), "top_beta3": s.get("beta3_max")}
+              "bottom": s.get("beta_min"), "top_beta2": s.get("beta2_max"), "top_beta3": s.get("beta3_max")}
     names = ClassSet(case.classnames, tuple(s["templates"]))
     method = CALIP(clip, Task("single", names, case.id),
                    build_hyper("calip", CALIP.Hyper, {k: v for k, v in values.items() if v is not None}))
