@@ -59,12 +59,13 @@ class SubPT(Method):
         family="text prompt", supervision="supervised", difference="learned context that moves only where it moved early in a first run",
         trains="context vectors", needs=("text",), params_b16_k100=8192,
         exposes=(Expose("context.ctx", as_="words"), Expose("variance", as_="bars")),
-        presets={"demo": {"lr": 0.5, "weight_decay": 0.0, "epochs": 20, "early": 10, "rank": 9, "schedule": "constant", "augment": "none"},
+        presets={"demo": {"lr": 0.01, "weight_decay": 0.0, "epochs": 20, "early": 8, "rank": 7, "schedule": "constant", "augment": "none"},
                  "paper-1shot": {"early": 10, "rank": 5, "epochs": 50}, "paper-4shot": {"early": 30, "epochs": 100}},
         departs=("the first run stops after its early epochs, the only ones that are read", "the directions are float32 instead of float16",
                  "other distances than the cosine are left out of NFL; they cannot run in the code",
                  "NFL's hundred names are given, where the code takes ImageNet's"),
-        job=Job(against="coop", test="new"),
+        job=Job(against="coop", test="new", against_hyper={"optimiser": "sgd", "lr": 0.01, "steps": None, "epochs": 20,
+                                                         "schedule": "constant"}),
     )
     Hyper = Hyper
 
