@@ -45,7 +45,7 @@ def on_files(files, config):
         text, outputs = docs_site.tutorial(notebook, name)
         OUTPUTS.update(outputs)
         files.append(File.generated(config, f"tutorials/{name}.md", content=text))
-    for picture in sorted((ROOT / "assets" / "gallery").glob("*.png")):
+    for picture in sorted((ROOT / "assets" / "gallery").glob("*.*")):
         files.append(File.generated(config, f"gallery/{picture.name}", abs_src_path=str(picture)))
     return files
 

@@ -9,7 +9,8 @@ import traitlets
 from promptlab import registry
 from promptlab.api import fit, gentle, request
 from promptlab.card import Knob
-from promptlab.compare import Comparison, scores
+from promptlab.compare import REFERENCE, Comparison, scores
+from promptlab.errors import BadData
 from promptlab.fit.context import FitContext
 from promptlab.fit.optim import Plan
 from promptlab.fit.score import score
@@ -42,7 +43,7 @@ class Trainer(Panel):
     of = traitlets.Int(0)
     runs = traitlets.List(traitlets.Instance(Run))
 
-    def __init__(self, clip: Any, task: Any, method: str = "coop", *, shots: int | None = None, preset: str = "demo",
+    def __init__(self, clip: Any, task: Any, method: str | None = None, *, shots: int | None = None, preset: str = "demo",
                  store: str | RunStore = "runs", hyper: dict[str, Any] | None = None):
         self.clip, self.task = clip, shots_of(task, shots)
         self.store = store if isinstance(store, RunStore) else RunStore(store)
@@ -52,9 +53,10 @@ class Trainer(Panel):
         self._fitting: Fitting | None = None
         self._thread: Any = None
         super().__init__()
-        self._build(listed(self._kind(), clip))
+        methods = listed(self._kind(), clip)
+        self.method = _first(methods, method)
+        self._build(methods)
         self.preset = preset
-        self.method = method
         self._chosen(None)
         self.hyper = dict(hyper or {})
         self._paint()
@@ -63,7 +65,7 @@ class Trainer(Panel):
         return self.task.data.kind if hasattr(self.task, "data") else self.task.episode.task.kind
 
     def _build(self, methods: Sequence[tuple[str, str]]) -> None:
-        self._pick = choice("Method", methods, "coop" if "coop" in [key for _, key in methods] else None)
+        self._pick = choice("Method", methods, self.method)
         self._values = choice("Values", [("demo: for two cores", "demo"), ("the paper's", "")])
         self._go = ipw.Button(description="Train", button_style="primary", icon="play")
         self._halt = ipw.Button(description="Stop", icon="stop", disabled=True, tooltip="ends after this step, keeps the best so far")
@@ -82,6 +84,8 @@ class Trainer(Panel):
     @traitlets.observe("method", "preset")
     @told
     def _chosen(self, change: Any) -> None:
+        if not hasattr(self, "_knobs"):  # not built yet
+            return
         card, self.hyper = registry.card(self.method), {}
         about = f"{card.difference} · trains {card.trains} · {card.venue} {card.year}"
         self._about.value = f"<small>{draw.esc(about)}</small>"
@@ -193,6 +197,16 @@ class Trainer(Panel):
         if self.runs:
             text += self.comparison._repr_html_()
         self._scene.html = text
+
+
+def _first(methods: Sequence[tuple[str, str]], asked: str | None) -> str:
+    """The method to begin with: the one asked for, else CoOp, else whatever can be trained on such a task."""
+    keys = [key for _, key in methods]
+    if asked is not None and asked not in keys:
+        card = registry.card(asked)
+        raise BadData(f"{card.name} cannot be trained here: it is for {' and '.join(card.kinds)} tasks and needs "
+                      f"{', '.join(card.needs) or 'nothing special'} of the backbone; choose one of {', '.join(keys)}.")
+    return asked or next((key for key in ("coop", *keys) if key in keys and key != REFERENCE), keys[0])
 
 
 def said(run: Run, zero: Run | None) -> str:

@@ -53,6 +53,14 @@ def test_the_trainer_offers_every_method_of_the_kind_with_the_knobs_of_its_card(
         assert trainer.error == "" and [c.description for c in trainer._knobs.children] == list(shown(key))
 
 
+def test_other_kinds_of_tasks_have_other_methods(clip, tmp_path):
+    several = Trainer(clip, "world:scenes@photo", shots=1, store=str(tmp_path))
+    offered = [key for _, key in several._pick.options]
+    assert "dualcoop" in offered and "coop" not in offered and several.method in offered and several.method != "zero_shot"
+    with pytest.raises(pl.PromptlabError, match="CoOp cannot be trained here"):
+        Trainer(clip, "world:scenes@photo", "coop", shots=1, store=str(tmp_path))
+
+
 def test_only_what_differs_from_the_preset_is_asked_for(trainer):
     trainer.method = "coop"
     n_ctx = next(c for c in trainer._knobs.children if c.description == "n_ctx")
