@@ -1,4 +1,4 @@
-"""The one training lane of a process: a thread that drains fits into the store, so that screens only hold run ids and a reload loses nothing.
+"""The one training lane of a process: a thread that drains fits into the store; screens hold run ids and a reload loses nothing.
 
 Several :class:`Jobs` (one a user) may share a :class:`Lane`; they take turns, so that one user's ten fits do not keep another waiting.
 """

@@ -44,7 +44,9 @@ def groups(families: list[str] | None = None, supervision: list[str] | None = No
 
     def fits(c: Card) -> bool:
         text = f"{c.id} {c.name} {c.difference} {c.trains} {c.venue} {c.year}".casefold()
-        return (not families or c.family in families) and (not supervision or c.supervision in supervision) and all(w in text for w in words)
+        return (
+            (not families or c.family in families) and (not supervision or c.supervision in supervision) and all(w in text for w in words)
+        )
 
     found = [c for c in cards() if fits(c)]
     return [(f, [c for c in found if c.family == f]) for f in FAMILIES if any(c.family == f for c in found)]
@@ -89,8 +91,9 @@ def _control(knob: Knob, value: Any, training: bool, first: bool) -> Control:
     if knob.type is tuple and isinstance(value, tuple):
         value = ", ".join(map(str, value))
     kind = str if knob.optional else knob.type  # a number box cannot be empty, a text box can
-    return Control(knob.name, knob.name.replace("_", " "), knob.help, kind, value, knob.low, knob.high, step, knob.choices, slider,
-                   training, first)
+    return Control(
+        knob.name, knob.name.replace("_", " "), knob.help, kind, value, knob.low, knob.high, step, knob.choices, slider, training, first
+    )
 
 
 @lru_cache(maxsize=512)
@@ -99,8 +102,9 @@ def _count(key: str, clip: Any, names: tuple[str, ...]) -> str:
 
     card = registry.card(key)
     try:
-        count = create(key, clip, names, kind="single" if "single" in card.kinds else None,
-                       preset="demo" if "demo" in card.presets else None).trainable()
+        count = create(
+            key, clip, names, kind="single" if "single" in card.kinds else None, preset="demo" if "demo" in card.presets else None
+        ).trainable()
     except (PromptlabError, RuntimeError, ValueError, AttributeError):
         return "–"
     return f"{count:,}"

@@ -35,6 +35,8 @@ def plain(picture: np.ndarray) -> str:
 
 def slider(before: str, after: str, left: str, right: str) -> str:
     """Two pictures on top of each other, parted by a line that a range input moves."""
-    return (f"<div class='pl-split' style='--at:50%'><img src='{before}' alt='{t(left)}'><img class='pl-over' src='{after}' alt='{t(right)}'>"
-            f"<span class='pl-tag pl-l'>{t(left)}</span><span class='pl-tag pl-r'>{t(right)}</span>"
-            f"<input type='range' min='0' max='100' value='50' data-split='1' aria-label='{t(left)} to {t(right)}'></div>")
+    return (
+        f"<div class='pl-split' style='--at:50%'><img src='{before}' alt='{t(left)}'><img class='pl-over' src='{after}' alt='{t(right)}'>"
+        f"<span class='pl-tag pl-l'>{t(left)}</span><span class='pl-tag pl-r'>{t(right)}</span>"
+        f"<input type='range' min='0' max='100' value='50' data-split='1' aria-label='{t(left)} to {t(right)}'></div>"
+    )

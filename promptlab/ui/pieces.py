@@ -12,14 +12,17 @@ def t(text: Any) -> str:
     return html.escape(str(text), quote=True)
 
 
-def act(label: str, name: str, *, kind: str = "", title: str = "", pressed: bool | None = None, off: str = "", raw: bool = False,
-        **data: Any) -> str:
+def act(
+    label: str, name: str, *, kind: str = "", title: str = "", pressed: bool | None = None, off: str = "", raw: bool = False, **data: Any
+) -> str:
     """A button that tells the server ``name`` and ``data``. ``off``: why it cannot be pressed."""
     values = "".join(f' data-{k}="{t(v)}"' for k, v in data.items())
     state = "" if pressed is None else f' aria-pressed="{"true" if pressed else "false"}"'
     dead = f' disabled title="{t(off)}"' if off else f' title="{t(title)}"' if title else ""
     name_ = f' aria-label="{t(title)}"' if title else ""
-    return f'<button type="button" class="pl-b {kind}" data-act="{t(name)}"{values}{state}{dead}{name_}>{label if raw else t(label)}</button>'
+    return (
+        f'<button type="button" class="pl-b {kind}" data-act="{t(name)}"{values}{state}{dead}{name_}>{label if raw else t(label)}</button>'
+    )
 
 
 def error(sentence: str) -> str:
@@ -60,8 +63,16 @@ def grid(pictures: Sequence[Mapping[str, Any]], label: str) -> str:
     for p in pictures:
         mark = {"right": "<span class='pl-ok'>✓</span>", "wrong": "<span class='pl-no'>✗</span>"}.get(p.get("mark", ""), "")
         body = f"<img src='{p['src']}' alt=''><span class='pl-cap'>{mark}{t(p.get('said', ''))}</span>"
-        out.append(act(body, "picture", kind="pl-pic", title=f"{p.get('said', '')} {p.get('mark', '')}. Look at picture {p['index']}".strip(),
-                       raw=True, index=p["index"]))
+        out.append(
+            act(
+                body,
+                "picture",
+                kind="pl-pic",
+                title=f"{p.get('said', '')} {p.get('mark', '')}. Look at picture {p['index']}".strip(),
+                raw=True,
+                index=p["index"],
+            )
+        )
     return f"<div class='pl-grid' role='group' aria-label='{t(label)}'>{''.join(out)}</div>"
 
 

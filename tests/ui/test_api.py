@@ -56,10 +56,16 @@ def test_a_whole_session(client, tmp_path):
     assert client.predict(key, api_name="/status") == says.IDLE
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (("short", "world:vehicles@blurry", 1, None, "/shots"), "lost its session"),
-    (("KEY", "/etc", 1, None, "/shots"), "must be a sample pack"), (("KEY", "", 1, {"path": "/etc/passwd"}, "/shots"), "was not sent to this server"),
-    (("KEY", "coop", {}, 1, "/train"), "Nothing here yet"), (("KEY", "/compare"), "Nothing here yet")])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (("short", "world:vehicles@blurry", 1, None, "/shots"), "lost its session"),
+        (("KEY", "/etc", 1, None, "/shots"), "must be a sample pack"),
+        (("KEY", "", 1, {"path": "/etc/passwd"}, "/shots"), "was not sent to this server"),
+        (("KEY", "coop", {}, 1, "/train"), "Nothing here yet"),
+        (("KEY", "/compare"), "Nothing here yet"),
+    ],
+)
 def test_errors_are_sentences(client, call, words):
     key = client.predict(api_name="/open_session")
     *values, name = [key if v == "KEY" else v for v in call]

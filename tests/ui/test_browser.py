@@ -12,8 +12,14 @@ from promptlab.ui.session import SESSIONS
 from tests.ui.conftest import picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-REAL = next((p for p in (Path(os.environ.get("PROMPTLAB_DATA", "")), Path(__file__).parents[3] / "shared" / "data")
-             if p.name and (p / "caltech-101").is_dir()), None)
+REAL = next(
+    (
+        p
+        for p in (Path(os.environ.get("PROMPTLAB_DATA", "")), Path(__file__).parents[3] / "shared" / "data")
+        if p.name and (p / "caltech-101").is_dir()
+    ),
+    None,
+)
 LONG = 90_000  # ms; the machine that tests may be busy with other things
 
 
@@ -87,7 +93,12 @@ def test_three_clicks_from_an_empty_page_to_a_trained_coop(visitor):
     took = time.monotonic() - start
     print(f"empty page to trained CoOp: {took:.0f} s")
     assert took < 60 or os.getloadavg()[0] > 3  # two cores that nobody else uses
-    for key, words in (("zero", says.BASELINE), ("compare", "over zero-shot"), ("inspect", "Deleting what this map marks"), ("share", "Take away")):
+    for key, words in (
+        ("zero", says.BASELINE),
+        ("compare", "over zero-shot"),
+        ("inspect", "Deleting what this map marks"),
+        ("share", "Take away"),
+    ):
         visitor.tab(key)
         visitor.see(words)
     page = visitor.page

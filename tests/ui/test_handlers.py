@@ -13,7 +13,7 @@ from promptlab import registry
 from promptlab.card import SUPERVISION, Train, knobs
 from promptlab.errors import BackboneLacks, BadData, BadHyper
 from promptlab.ui import controls, core, estimate, says
-from promptlab.ui.handlers import acts, atlas, compare, frame, inspect, learn, replay, share, shots, train, zero
+from promptlab.ui.handlers import acts, atlas, checks, compare, frame, inspect, learn, replay, share, shots, train, zero
 from promptlab.ui.out import classifier, code
 from tests.ui.conftest import FAST, picture
 
@@ -38,8 +38,14 @@ def text(html):
 
 
 def test_every_screen_has_an_empty_state(session):
-    found = {"zero": zero.show(session)["zero_said"], "train": train.show(session)["methods"], "compare": compare.show(session)["compare_table"],
-             "inspect": inspect.show(session)["inspect_said"], "share": share.show(session)["try_said"], "shots": shots.show(session)["board"]}
+    found = {
+        "zero": zero.show(session)["zero_said"],
+        "train": train.show(session)["methods"],
+        "compare": compare.show(session)["compare_table"],
+        "inspect": inspect.show(session)["inspect_said"],
+        "share": share.show(session)["try_said"],
+        "shots": shots.show(session)["board"],
+    }
     assert says.NO_SHOTS in found["shots"] and "data-act" in found["shots"]
     for html in found.values():
         assert html.count("<button") == 1 and ("No pictures yet" in html or says.GATE in html)
@@ -89,8 +95,10 @@ def test_an_equal_request_is_not_fitted_twice(ready):
     assert len(ready.tickets) == 1
 
 
-@pytest.mark.parametrize(("key", "values", "words"), [
-    ("coop", {"n_ctx": 0}, "n_ctx of coop must be an int in [1, 64]"), ("tip_adapter", {"alpha": "much"}, "alpha must be a number")])
+@pytest.mark.parametrize(
+    ("key", "values", "words"),
+    [("coop", {"n_ctx": 0}, "n_ctx of coop must be an int in [1, 64]"), ("tip_adapter", {"alpha": "much"}, "alpha must be a number")],
+)
 def test_a_bad_value_is_one_sentence(ready, key, values, words):
     ready.knobs[key] = values
     with pytest.raises(BadHyper, match=re.escape(words)):
@@ -187,13 +195,13 @@ def test_disagreement_needs_the_same_pictures(ready):
 
 def test_checks_on_request(ready):
     fitted(ready, "coop")
-    compare.novel(ready, "coop")
-    compare.shots_curve(ready, "coop")
+    checks.novel(ready, "coop")
+    checks.shots_curve(ready, "coop")
     finish(ready)
-    assert "CoOp" in compare._novel(ready) and len(compare._shots(ready)["data"]) == 2
+    assert "CoOp" in checks._novel(ready) and len(checks._shots(ready)["data"]) == 2
     assert len(ready.runs) == 1  # the checks stay out of the table
     with pytest.raises(BadData, match="choose a method"):
-        compare.novel(ready, None)
+        checks.novel(ready, None)
 
 
 def test_inspect_lenses(ready):
@@ -359,5 +367,7 @@ def test_estimates_learn_from_fits(ready):
     asked = core.request(ready, "coop", 1)
     before = estimate.seconds(card, asked.hyper, asked.clip, 10, 20, 20)
     estimate.learn(card, asked.hyper, asked.clip, 10, 20, 20, 3 * before + 0.1, 77.0)
-    assert estimate.seconds(card, asked.hyper, asked.clip, 10, 20, 20) > before and "77 MB" in estimate.words(card, asked.hyper, asked.clip, 10, 20, 20)
+    assert estimate.seconds(card, asked.hyper, asked.clip, 10, 20, 20) > before and "77 MB" in estimate.words(
+        card, asked.hyper, asked.clip, 10, 20, 20
+    )
     estimate._SEEN.clear()

@@ -16,7 +16,7 @@ from promptlab.errors import BadData, PromptlabError
 from promptlab.ui import draft as drafts
 from promptlab.ui import says
 from promptlab.ui.draft import Draft, folder_name, gather, open_zip, take
-from promptlab.ui.handlers import share, shots, train
+from promptlab.ui.handlers import doctor, share, shots, train
 from promptlab.ui.out import project
 from tests.ui.conftest import picture
 
@@ -62,9 +62,16 @@ def test_names_with_markup_are_text_everywhere(session, files):
             assert "<img src=x" not in shown, name
 
 
-@pytest.mark.parametrize(("cards", "words"), [
-    ([], says.NO_SHOTS), ([("cat", 2)], "There is 1 class"), ([("cat", 2), ("", 2)], "Class 2 has pictures and no name"),
-    ([("cat", 2), ("dog", 1)], "Class 'dog' has 1 image; held-out check needs 2."), ([("cat", 2), ("CAT", 2)], "is there twice")])
+@pytest.mark.parametrize(
+    ("cards", "words"),
+    [
+        ([], says.NO_SHOTS),
+        ([("cat", 2)], "There is 1 class"),
+        ([("cat", 2), ("", 2)], "Class 2 has pictures and no name"),
+        ([("cat", 2), ("dog", 1)], "Class 'dog' has 1 image; held-out check needs 2."),
+        ([("cat", 2), ("CAT", 2)], "is there twice"),
+    ],
+)
 def test_what_is_missing_is_said(tmp_path, files, cards, words):
     draft, left = Draft(), list(files)
     for name, count in cards:
@@ -81,7 +88,7 @@ def test_train_too_early_says_which_class_lacks_what(session, files):
         shots.files(session, card.id, part)
     view = train.show(session)
     assert says.fewer("cat", 1) in view["methods"].replace("&#x27;", "'") and view["go_train"]["interactive"] is False
-    assert "has 1 image" in shots.doctor(session)
+    assert "has 1 image" in doctor.show(session)
 
 
 def test_move_merge_remove_switch(session, files):
@@ -103,7 +110,7 @@ def test_move_merge_remove_switch(session, files):
 
 def test_one_picture_in_two_classes_is_said_inline(session, files):
     filled(session, [*files[:4], *files[:2], *files[4:6]], ("cat", "dog"))
-    assert "also in dog" in shots.board(session.draft) and "The same picture is in" in shots.doctor(session)
+    assert "also in dog" in shots.board(session.draft) and "The same picture is in" in doctor.show(session)
     shots.files(session, session.draft.cards[0].id, [files[0]])
     assert "this picture is in the class already" in shots.board(session.draft)
 
@@ -119,17 +126,28 @@ def test_two_thousand_files_and_no_more(session, tmp_path, monkeypatch):
 
 def png(width, height):
     """The header of a huge picture with hardly any data."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", b"x")
+        + chunk(b"IEND", b"")
+    )
 
 
 HOSTILE = {
-    "huge.png": (png(10_000, 10_000), "100 megapixels"), "bomb.png": (png(60_000, 60_000), "megapixels"), "empty.jpg": (b"", "empty"),
-    "text.png": (b"just words", "not a picture although its name ends in .png"), "cut.png": (None, "data is damaged"),
-    "page.svg": (b"<svg onload='alert(1)'/>", "format not read"), "IMG_3.heic": (b"\0\0\0\x18ftypheic", "format not read; save it as JPG or PNG"),
-    "script.ps": (b"%!PS\n(x) run", "format not read")}
+    "huge.png": (png(10_000, 10_000), "100 megapixels"),
+    "bomb.png": (png(60_000, 60_000), "megapixels"),
+    "empty.jpg": (b"", "empty"),
+    "text.png": (b"just words", "not a picture although its name ends in .png"),
+    "cut.png": (None, "data is damaged"),
+    "page.svg": (b"<svg onload='alert(1)'/>", "format not read"),
+    "IMG_3.heic": (b"\0\0\0\x18ftypheic", "format not read; save it as JPG or PNG"),
+    "script.ps": (b"%!PS\n(x) run", "format not read"),
+}
 
 
 def test_each_bad_file_is_named_and_the_rest_is_kept(session, files, tmp_path):
@@ -176,10 +194,15 @@ def test_hostile_zips_change_nothing(session, files, tmp_path):
     before = [(c.name, len(c.shots)) for c in session.draft.cards]
     link = zipfile.ZipInfo("cat/link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    bad = {"out": archive(tmp_path / "out.zip", [("../../evil.png", b"x")]), "link": archive(tmp_path / "link.zip", [(link, b"/etc/passwd")]),
-           "bomb": archive(tmp_path / "bomb.zip", [("cat/a.png", b"\0" * 30_000_000)]), "absolute": archive(tmp_path / "a.zip", [("/etc/x.png", b"x")]),
-           "many": archive(tmp_path / "many.zip", [(f"c/{i}.png", b"") for i in range(8100)]), "text": tmp_path / "text.zip",
-           "empty": archive(tmp_path / "empty.zip", [])}
+    bad = {
+        "out": archive(tmp_path / "out.zip", [("../../evil.png", b"x")]),
+        "link": archive(tmp_path / "link.zip", [(link, b"/etc/passwd")]),
+        "bomb": archive(tmp_path / "bomb.zip", [("cat/a.png", b"\0" * 30_000_000)]),
+        "absolute": archive(tmp_path / "a.zip", [("/etc/x.png", b"x")]),
+        "many": archive(tmp_path / "many.zip", [(f"c/{i}.png", b"") for i in range(8100)]),
+        "text": tmp_path / "text.zip",
+        "empty": archive(tmp_path / "empty.zip", []),
+    }
     bad["text"].write_bytes(b"no zip at all")
     for name, path in bad.items():
         with pytest.raises(PromptlabError) as caught:
@@ -189,8 +212,10 @@ def test_hostile_zips_change_nothing(session, files, tmp_path):
 
 
 def test_a_zip_becomes_cards(session, files, tmp_path):
-    path = archive(tmp_path / "shots.zip", [(f"{'cat' if i < 3 else 'dog'}/{n}", p.read_bytes()) for i, (p, n) in enumerate(files[:6])]
-                   + [("dog/broken.png", b"no picture")])
+    path = archive(
+        tmp_path / "shots.zip",
+        [(f"{'cat' if i < 3 else 'dog'}/{n}", p.read_bytes()) for i, (p, n) in enumerate(files[:6])] + [("dog/broken.png", b"no picture")],
+    )
     shots.zip_file(session, path, "shots.zip")
     assert [(c.name, len(c.shots)) for c in session.draft.cards] == [("cat", 3), ("dog", 3)] and "broken.png" in session.draft.note
     shots.ready(session)
@@ -217,8 +242,13 @@ SEEDS = formats()
 
 
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=12), st.integers(0, 5000), st.booleans(),
-       st.text(max_size=30))
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=12),
+    st.integers(0, 5000),
+    st.booleans(),
+    st.text(max_size=30),
+)
 def test_six_hundred_mutated_files(tmp_path_factory, data, changes, cut, shorten, name):
     folder = tmp_path_factory.getbasetemp() / "mutated"
     folder.mkdir(exist_ok=True)
@@ -260,10 +290,16 @@ def test_mutated_zips_and_projects(tmp_path_factory, changes, as_project):
 
 def test_hostile_projects(session, tmp_path):
     run = '{"id": 1}'
-    for entries in ([("project.json", b"[]")], [("project.json", b"{}")], [("../x", b"")], [("project.json", b'{"format": 1, "settings": 3}')],
-                    [("project.json", b'{"format": 1, "settings": {}, "classes": 5}')], [("shots/0000/0000.png", b"x")],
-                    [("project.json", b'{"format": 1, "settings": {}, "classes": [], "data": {"spec": "/etc", "shots": 1, "seed": 1, "label": ""}}')],
-                    [("project.json", b'{"format":1,"settings":{},"classes":[]}'), ("runs/aaaaaaaaaaaa/evil.pkl", run)]):
+    for entries in (
+        [("project.json", b"[]")],
+        [("project.json", b"{}")],
+        [("../x", b"")],
+        [("project.json", b'{"format": 1, "settings": 3}')],
+        [("project.json", b'{"format": 1, "settings": {}, "classes": 5}')],
+        [("shots/0000/0000.png", b"x")],
+        [("project.json", b'{"format": 1, "settings": {}, "classes": [], "data": {"spec": "/etc", "shots": 1, "seed": 1, "label": ""}}')],
+        [("project.json", b'{"format":1,"settings":{},"classes":[]}'), ("runs/aaaaaaaaaaaa/evil.pkl", run)],
+    ):
         with pytest.raises(PromptlabError) as caught:
             share.open_project(session, str(archive(tmp_path / "p.zip", entries)), "p.zip")
         assert len(str(caught.value)) < 200

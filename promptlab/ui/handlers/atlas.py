@@ -28,10 +28,15 @@ def show(session: Session, r: Any) -> View:
             e = insight.shift(r, part, limit=MAPPED)
     except PromptlabError as problem:
         return {"map": None, "map_said": error(str(problem)), "map_picked": ""}
-    figure = linked.scatter(e, part.rows, f"Pictures and names: zero-shot and {core.title(r.key)}", before=True, after=r is not session.zero)
-    return {"map": linked.safe(figure, session.data.names), "map_said": note(f"{e.note} {' · '.join(map(str, e.sanity))}. Draw a lasso, or "
-                                                                             "choose a class in the list."),
-            "map_class": Up(choices=list(session.data.names)), "map_picked": selection(session, r)}
+    figure = linked.scatter(
+        e, part.rows, f"Pictures and names: zero-shot and {core.title(r.key)}", before=True, after=r is not session.zero
+    )
+    return {
+        "map": linked.safe(figure, session.data.names),
+        "map_said": note(f"{e.note} {' · '.join(map(str, e.sanity))}. Draw a lasso, or choose a class in the list."),
+        "map_class": Up(choices=list(session.data.names)),
+        "map_picked": selection(session, r),
+    }
 
 
 def lasso(session: Session, rows: Sequence[Any], r: Any) -> View:
@@ -62,5 +67,15 @@ def selection(session: Session, r: Any) -> str:
     right = sum(int(answer[i] == target[i]) for _, i in found)
     head = f"{says.count(len(found), 'picture')} selected: {core.title(r.key)} has {100 * right / len(found):.0f} % of them right."
     source = session.data.test.source
-    return note(head) + grid([{"src": source_thumb(source, x), "index": x, "mark": "right" if answer[i] == target[i] else "wrong",
-                               "said": session.data.names[answer[i]]} for x, i in found[:24]], "Selected pictures")
+    return note(head) + grid(
+        [
+            {
+                "src": source_thumb(source, x),
+                "index": x,
+                "mark": "right" if answer[i] == target[i] else "wrong",
+                "said": session.data.names[answer[i]],
+            }
+            for x, i in found[:24]
+        ],
+        "Selected pictures",
+    )

@@ -5,38 +5,58 @@ from typing import Any
 
 import numpy as np
 
-from promptlab import registry
 from promptlab.compare import Comparison
 from promptlab.errors import BadData
-from promptlab.inspect import confusion, reliability
+from promptlab.inspect import confusion
 from promptlab.plots import linked
 from promptlab.ui import core, says
-from promptlab.ui.handlers import frame, train
+from promptlab.ui.handlers import checks, frame
 from promptlab.ui.handlers.shots import source_thumb
 from promptlab.ui.handlers.views import Up, View
 from promptlab.ui.pieces import act, chip, empty, grid, note, percent, points, t, table
 from promptlab.ui.session import Session
 
-SHOTS = (1, 2, 4, 8, 16)
 MOST = 24  # pictures of a cell or of a disagreement
-COLUMNS = {"accuracy": "accuracy %", "gain": "over zero-shot", "macro": "macro F1 %", "ece": "ECE %", "trainable": "trainable", "seconds": "seconds",
-           "peak": "peak MB", "seeds": "seeds"}
+COLUMNS = {
+    "accuracy": "accuracy %",
+    "gain": "over zero-shot",
+    "macro": "macro F1 %",
+    "ece": "ECE %",
+    "trainable": "trainable",
+    "seconds": "seconds",
+    "peak": "peak MB",
+    "seeds": "seeds",
+}
 
 
 def show(session: Session) -> View:
     """The whole screen."""
     if session.zero is None or session.zero.report is None:
-        return {"compare_table": empty(says.GATE, act("Choose shots", "go", kind="pl-main", to="shots")), "compare_bars": None,
-                "compare_more": Up(visible=False), "compare_next": ""}
+        return {
+            "compare_table": empty(says.GATE, act("Choose shots", "go", kind="pl-main", to="shots")),
+            "compare_bars": None,
+            "compare_more": Up(visible=False),
+            "compare_next": "",
+        }
     own = session.runs
-    nudge = {0: empty(says.NO_RUN, act("Train a method", "go", kind="pl-main", to="train")),
-             1: note(says.ONE_RUN) + act("Train another", "go", kind="pl-small", to="train")}.get(len({r.key for r in own}), "")
+    nudge = {
+        0: empty(says.NO_RUN, act("Train a method", "go", kind="pl-main", to="train")),
+        1: note(says.ONE_RUN) + act("Train another", "go", kind="pl-small", to="train"),
+    }.get(len({r.key for r in own}), "")
     options = frame.choices(session)
     a, b = frame.picked(session, "a"), session.zero if session.view.get("b") is None else frame.picked(session, "b")
-    return {"compare_table": overview(session), "compare_bars": figure(session), "compare_next": nudge, "compare_more": Up(visible=True),
-            "run_a": Up(choices=options, value=_id(session, a)), "run_b": Up(choices=options, value=_id(session, b)),
-            "true_class": Up(choices=list(session.data.names)), "said_class": Up(choices=list(session.data.names)),
-            **pair(session, None, None), **extra(session)}
+    return {
+        "compare_table": overview(session),
+        "compare_bars": figure(session),
+        "compare_next": nudge,
+        "compare_more": Up(visible=True),
+        "run_a": Up(choices=options, value=_id(session, a)),
+        "run_b": Up(choices=options, value=_id(session, b)),
+        "true_class": Up(choices=list(session.data.names)),
+        "said_class": Up(choices=list(session.data.names)),
+        **pair(session, None, None),
+        **checks.show(session),
+    }
 
 
 def _id(session: Session, run: Any) -> str:
@@ -52,10 +72,15 @@ def groups(session: Session) -> list[dict[str, Any]]:
     first = {label: i - len(zero) for i, label in reversed(list(enumerate(labels)))}
     for row in rows:
         mine = [r for r, label in zip(runs, labels, strict=True) if label == row["method"]]
-        row.update(mine=mine, index=None if row["method"] == "zero_shot" else first[row["method"]], key=mine[0].key,
-                   name=core.title(mine[0].key), accuracy=float(np.mean([r.report.headline for r in mine])),
-                   spread=float(np.std([r.report.headline for r in mine])),
-                   macro=float(np.mean([r.report.metrics.get("macro_f1", np.nan) for r in mine])))
+        row.update(
+            mine=mine,
+            index=None if row["method"] == "zero_shot" else first[row["method"]],
+            key=mine[0].key,
+            name=core.title(mine[0].key),
+            accuracy=float(np.mean([r.report.headline for r in mine])),
+            spread=float(np.std([r.report.headline for r in mine])),
+            macro=float(np.mean([r.report.metrics.get("macro_f1", np.nan) for r in mine])),
+        )
     twice = [r["name"] for r in rows]
     for row in rows:
         if twice.count(row["name"]) > 1:
@@ -80,16 +105,21 @@ def overview(session: Session) -> str:
     """The table; sorted by the column that was clicked, only differing columns when asked."""
     rows = groups(session)
     zero = next(r for r in rows if r["index"] is None)
-    shown = {k: v for k, v in COLUMNS.items()}
+    shown = dict(COLUMNS)
     cells = [_cells(r, zero) for r in rows]
     if session.view.get("diff"):
         shown = {k: v for k, v in shown.items() if len({c[k][1] for c in cells}) > 1}
     by, down = session.view.get("sort", "accuracy"), session.view.get("down", True)
-    order = sorted(range(len(rows)), key=lambda i: (rows[i]["mine"][0].id != session.pinned, -(cells[i][by][0]) if down else cells[i][by][0]))
-    head = ["method"] + [act(v + (" ↓" if k == by and down else " ↑" if k == by else ""), "sort", kind="pl-th", by=k) for k, v in shown.items()]
+    order = sorted(
+        range(len(rows)), key=lambda i: (rows[i]["mine"][0].id != session.pinned, -(cells[i][by][0]) if down else cells[i][by][0])
+    )
+    head = ["method"] + [
+        act(v + (" ↓" if k == by and down else " ↑" if k == by else ""), "sort", kind="pl-th", by=k) for k, v in shown.items()
+    ]
     body = [[f"{chip(rows[i]['index'])}{t(rows[i]['name'])} {_marks(rows[i])}", *(cells[i][k][1] for k in shown)] for i in order]
-    return table(head, body, label="Comparison of methods") + note("± is the standard deviation over seeds. All rows are judged on the same "
-                                                                  "held-out pictures; none was chosen by them.")
+    return table(head, body, label="Comparison of methods") + note(
+        "± is the standard deviation over seeds. All rows are judged on the same held-out pictures; none was chosen by them."
+    )
 
 
 def _cells(r: dict[str, Any], zero: dict[str, Any]) -> dict[str, tuple[float, str]]:
@@ -99,9 +129,16 @@ def _cells(r: dict[str, Any], zero: dict[str, Any]) -> dict[str, tuple[float, st
     said = "reference" if r is zero else points(gain) + (f" <span class='pl-badge'>{t(w)}</span>" if (w := tells(r, zero)) else "")
     ece = r["ece"] if r["ece"] is not None else float("nan")
     peak = r["peak_mb"] or 0.0
-    return {"accuracy": (r["accuracy"], percent(r["accuracy"]) + spread), "gain": (gain, said), "macro": (r["macro"], _nan(100 * r["macro"])),
-            "ece": (ece, _nan(100 * ece)), "trainable": (r["trainable"], f"{r['trainable']:,}"), "seconds": (r["seconds"], f"{r['seconds']:.1f}"),
-            "peak": (peak, f"{peak:,.0f}"), "seeds": (len(r["mine"]), str(len(r["mine"])))}
+    return {
+        "accuracy": (r["accuracy"], percent(r["accuracy"]) + spread),
+        "gain": (gain, said),
+        "macro": (r["macro"], _nan(100 * r["macro"])),
+        "ece": (ece, _nan(100 * ece)),
+        "trainable": (r["trainable"], f"{r['trainable']:,}"),
+        "seconds": (r["seconds"], f"{r['seconds']:.1f}"),
+        "peak": (peak, f"{peak:,.0f}"),
+        "seeds": (len(r["mine"]), str(len(r["mine"]))),
+    }
 
 
 def _nan(value: float) -> str:
@@ -114,8 +151,11 @@ def _marks(r: dict[str, Any]) -> str:
 
 def figure(session: Session) -> Any:
     rows = groups(session)
-    made = linked.seeds([{"name": r["name"], "mean": r["accuracy"], "values": [x.report.headline for x in r["mine"]], "index": r["index"]}
-                         for r in rows], "Accuracy, one dot a seed", next(r for r in rows if r["index"] is None)["accuracy"])
+    made = linked.seeds(
+        [{"name": r["name"], "mean": r["accuracy"], "values": [x.report.headline for x in r["mine"]], "index": r["index"]} for r in rows],
+        "Accuracy, one dot a seed",
+        next(r for r in rows if r["index"] is None)["accuracy"],
+    )
     return linked.safe(made, ())
 
 
@@ -178,8 +218,18 @@ def _pictures(session: Session, run: Any, found: Any, label: str) -> str:
         return ""
     source, (_, answer, target) = session.data.test.source, core.answers_of(run)
     rows = run.report.predictions["row"]
-    return grid([{"src": source_thumb(source, int(rows[i])), "index": int(rows[i]), "mark": "right" if answer[i] == target[i] else "wrong",
-                  "said": session.data.names[answer[i]]} for i in found], label)
+    return grid(
+        [
+            {
+                "src": source_thumb(source, int(rows[i])),
+                "index": int(rows[i]),
+                "mark": "right" if answer[i] == target[i] else "wrong",
+                "said": session.data.names[answer[i]],
+            }
+            for i in found
+        ],
+        label,
+    )
 
 
 def disagree(session: Session, a: Any, b: Any) -> str:
@@ -193,77 +243,5 @@ def disagree(session: Session, a: Any, b: Any) -> str:
     for right, wrong, run, other in ((ours, theirs, a, b), (theirs, ours, b, a)):
         found = np.flatnonzero((right == target) & (wrong != target))
         head = f"{core.title(run.key)} right, {core.title(other.key)} wrong: {says.count(len(found), 'picture')}"
-        out.append(f"<div class='pl-half'><b>{t(head)}</b>{_pictures(session, other, found[:MOST // 2], head)}</div>")
+        out.append(f"<div class='pl-half'><b>{t(head)}</b>{_pictures(session, other, found[: MOST // 2], head)}</div>")
     return f"<div class='pl-halves'>{''.join(out)}</div>"
-
-
-def novel(session: Session, method: str | None) -> View:
-    """Train on the first half of the classes, test on both halves, beside zero-shot."""
-    _need(session, method)
-    for key in dict.fromkeys(("zero_shot", method)):
-        train.submit(session, key, session.data.seed, "novel", protocol="base_to_new")
-    return extra(session)
-
-
-def shots_curve(session: Session, method: str | None) -> View:
-    """The method with 1, 2, 4, 8, 16 shots, as far as there are pictures."""
-    _need(session, method)
-    most = max(np.bincount(session.data.data.train.targets.numpy())) if session.data.data.train is not None else 1
-    for shots in [s for s in SHOTS if s <= max(1, most - (session.data.data.test is None))]:
-        train.submit(session, method, session.data.seed, "shots", shots=shots)
-    return extra(session)
-
-
-def _need(session: Session, method: str | None) -> None:
-    if session.data is None:
-        raise BadData(says.GATE)
-    if not method or method not in registry.ids():
-        raise BadData("choose a method first; train one and it is listed here.")
-
-
-def extra(session: Session) -> View:
-    """The checks that are made on request: new classes, number of shots, calibration."""
-    keys = list(dict.fromkeys(r.key for r in session.runs)) or ["zero_shot"]
-    wanted = session.view.get("check")
-    return {"check_method": Up(choices=[(core.title(k), k) for k in keys], value=wanted if wanted in keys else keys[0]),
-            "novel": _novel(session), "shots_plot": _shots(session), "calibration": _calibration(session)}
-
-
-def _novel(session: Session) -> str:
-    rows = []
-    for x in (x for x in session.tickets if x.purpose == "novel"):
-        scores = x.run.summary["scores"] if x.run is not None else {}
-        waits = x.error or ("" if x.run is not None else "training …")
-        rows.append([t(core.title(x.method)), *(percent(scores.get(k)) for k in ("base", "new", "H")), t(waits)])
-    return table(["method", "base %", "new %", "H %", ""], rows, label="New-class check") if rows else note(
-        "Trains on the first half of the classes and tests on both halves: does the method help with names that it never trained on?")
-
-
-def _shots(session: Session) -> Any:
-    found: dict[str, list[tuple[int, float]]] = {}
-    for x in session.tickets:
-        if x.purpose == "shots" and x.run is not None and x.run.report is not None:
-            found.setdefault(core.title(x.method), []).append((x.shots, 100 * x.run.report.headline))
-    if not found:
-        return None
-    reach = sorted({s for v in found.values() for s, _ in v})
-    series = {"zero-shot": (reach, [100 * session.zero.report.headline] * len(reach))} | {
-        k: ([s for s, _ in sorted(v)], [a for _, a in sorted(v)]) for k, v in found.items()}
-    made = linked.lines(series, title="Accuracy by number of shots", x_title="shots a class", y_title="accuracy, %", log=True,
-                        dashed=("zero-shot",))
-    return linked.safe(made, ())
-
-
-def _calibration(session: Session) -> Any:
-    runs = {"perfect": None, "zero-shot": session.zero, **{frame.name(session, i): r for i, r in enumerate(session.runs) if r.report}}
-    series: dict[str, Any] = {}
-    for label, run in list(runs.items())[-6:] if len(runs) > 6 else runs.items():
-        if run is None:
-            series[label] = ([0, 1], [0, 1])
-            continue
-        e = reliability(run.report)
-        keep = ~np.isnan(e.arrays["accuracy"])
-        series[f"{label} (ECE {100 * e.sanity[0].value:.1f} %)"] = (e.arrays["confidence"][keep].tolist(), e.arrays["accuracy"][keep].tolist())
-    made = linked.lines(series, title="Calibration: below the diagonal is over-confident", x_title="confidence", y_title="accuracy",
-                        dashed=("perfect",), grey=[n for n in series if n.startswith("zero-shot")])
-    return linked.safe(made, ())

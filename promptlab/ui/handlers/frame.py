@@ -124,8 +124,7 @@ def backbone(session: Session, wanted: str) -> View:
 
 def about(clip: Any) -> str:
     """Size, memory and device of a backbone."""
-    modules = [tower for tower in (clip.image, clip.text)]
-    count = sum(w.numel() for tower in modules for w in getattr(tower, "weights", {}).values())
+    count = sum(w.numel() for tower in (clip.image, clip.text) for w in getattr(tower, "weights", {}).values())
     size = f"{count / 1e6:.1f} M parameters, {count * 4 / 2**20:,.0f} MB in memory, " if count else ""
     return f"<p class='pl-note'>{t(clip.name)}: {size}pictures of {clip.spec.size} px, on {t(clip.device)}.</p>"
 

@@ -1,4 +1,4 @@
-"""Screen 5, Inspect: one picture and one run at a time; evidence, learned words, the map, the replay, and whatever else the method shows."""
+"""Screen 5, Inspect: one picture and one run at a time; evidence, learned words, the map, the replay, and what else there is."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,10 +26,14 @@ def show(session: Session) -> View:
         return {"inspect_said": empty(says.GATE, act("Choose shots", "go", kind="pl-main", to="shots")), "inspect_more": Up(visible=False)}
     run = frame.picked(session, "look")
     lens = session.view.get("lens", "evidence")
-    return {"inspect_said": note(says.NO_RUN) if not session.runs else "", "inspect_more": Up(visible=True),
-            "look_run": Up(choices=frame.choices(session), value="zero" if run is session.zero else run.id),
-            "look_class": Up(choices=["(the answer)", *session.data.names], value=session.view.get("class", "(the answer)")),
-            "look_picture": chosen(session), **_SHOW[lens](session, run)}
+    return {
+        "inspect_said": note(says.NO_RUN) if not session.runs else "",
+        "inspect_more": Up(visible=True),
+        "look_run": Up(choices=frame.choices(session), value="zero" if run is session.zero else run.id),
+        "look_class": Up(choices=["(the answer)", *session.data.names], value=session.view.get("class", "(the answer)")),
+        "look_picture": chosen(session),
+        **_SHOW[lens](session, run),
+    }
 
 
 def lens(session: Session, name: str) -> View:
@@ -90,8 +94,10 @@ def chosen(session: Session) -> str:
             best = int(p.argmax())
             mark = "<span class='pl-ok'>✓</span>" if best == int(one.target[0]) else "<span class='pl-no'>✗</span>"
             lines.append(f"<li>{mark} {t(label)}: {t(names[best])} {percent(float(p[best]), 0)} %</li>")
-    return (f"<img class='pl-look' src='{thumb(session.data.test.source.image(one.rows[0]), 160)}' alt='{t(names[int(one.target[0])])}'>"
-            f"<p><b>{t(names[int(one.target[0])])}</b> (true class)</p><ul class='pl-list'>{''.join(lines)}</ul>")
+    return (
+        f"<img class='pl-look' src='{thumb(session.data.test.source.image(one.rows[0]), 160)}' alt='{t(names[int(one.target[0])])}'>"
+        f"<p><b>{t(names[int(one.target[0])])}</b> (true class)</p><ul class='pl-list'>{''.join(lines)}</ul>"
+    )
 
 
 @torch.no_grad()
@@ -113,12 +119,18 @@ def evidence(session: Session, r: Any) -> View:
     maps = {k: heat.overlay(a["picture"], a[k], low, high) for k in ("before", "after")}
     control = heat.overlay(a["picture"], a["control"], float(a["control"].min()), float(a["control"].max()))
     trust = "better than" if s.control is not None and s.value < s.control else "no better than"
-    said = (f"Deleting what this map marks leaves {100 * s.value:.0f} % of the answer; a random prompt's map leaves {100 * s.control:.0f} %: "
-            f"the map is {trust} chance here (lower is better).")
+    said = (
+        f"Deleting what this map marks leaves {100 * s.value:.0f} % of the answer; a random prompt's map leaves {100 * s.control:.0f} %: "
+        f"the map is {trust} chance here (lower is better)."
+    )
     body = heat.slider(maps["before"], maps["after"], "zero-shot", core.title(r.key))
-    side = (f"<figure><img src='{heat.plain(a['picture'])}' alt='the picture'><figcaption>picture</figcaption></figure>"
-            f"<figure><img src='{control}' alt='control'><figcaption>control: a random prompt</figcaption></figure>")
-    return {"evidence": f"<h4>{t(e.title)}</h4><div class='pl-row'>{body}<div class='pl-side'>{side}</div></div><p>{t(said)}</p>{note(e.note)}"}
+    side = (
+        f"<figure><img src='{heat.plain(a['picture'])}' alt='the picture'><figcaption>picture</figcaption></figure>"
+        f"<figure><img src='{control}' alt='control'><figcaption>control: a random prompt</figcaption></figure>"
+    )
+    return {
+        "evidence": f"<h4>{t(e.title)}</h4><div class='pl-row'>{body}<div class='pl-side'>{side}</div></div><p>{t(said)}</p>{note(e.note)}"
+    }
 
 
 def prompt(session: Session, r: Any) -> View:
@@ -133,9 +145,16 @@ def prompt(session: Session, r: Any) -> View:
         return {"words": None, "words_said": error(str(problem)), "drift": None}
     a = e.arrays
     inside = [bool(low <= d <= high) for d, low, high in zip(a["distance"][:, 0], a["null_low"], a["null_high"], strict=True)]
-    rows = [[t(v), t(", ".join(e.labels[f"word {k}"][i] for k in range(1, 4))), f"{a['distance'][i, 0]:.3f}",
-             f"{a['null_low'][i]:.3f} – {a['null_high'][i]:.3f}", "as chance" if inside[i] else "nearer than chance" if
-             a["distance"][i, 0] < a["null_low"][i] else "farther than chance"] for i, v in enumerate(e.labels["vector"][:64])]
+    rows = [
+        [
+            t(v),
+            t(", ".join(e.labels[f"word {k}"][i] for k in range(1, 4))),
+            f"{a['distance'][i, 0]:.3f}",
+            f"{a['null_low'][i]:.3f} – {a['null_high'][i]:.3f}",
+            "as chance" if inside[i] else "nearer than chance" if a["distance"][i, 0] < a["null_low"][i] else "farther than chance",
+        ]
+        for i, v in enumerate(e.labels["vector"][:64])
+    ]
     trust = "".join(f"<li>{t(str(s))}</li>" for s in e.sanity)
     said = f"<ul class='pl-list'>{trust}</ul>{note(e.note)}{table(['vector', 'nearest words', 'distance', 'null band', ''], rows)}"
     return {"words": linked.safe(draw(e), session.data.names), "words_said": said, "drift": replay.drift(r)}
@@ -156,7 +175,9 @@ def more(session: Session, r: Any) -> View:
     except (PromptlabError, TypeError) as problem:
         return {"exhibit": menu, "exhibit_plot": None, "exhibit_said": empty(str(problem))}
     rows = list(e.rows())[:40]
-    twin = table([t(k) for k in rows[0]], [[t(f"{v:.4g}" if isinstance(v, float) else v) for v in x.values()] for x in rows]) if rows else ""
+    twin = (
+        table([t(k) for k in rows[0]], [[t(f"{v:.4g}" if isinstance(v, float) else v) for v in x.values()] for x in rows]) if rows else ""
+    )
     said = f"<p>{t(e.note)} {t(' · '.join(map(str, e.sanity)))}</p><details><summary>The same as a table</summary>{twin}</details>"
     return {"exhibit": menu, "exhibit_plot": linked.safe(draw(e), session.data.names), "exhibit_said": said}
 
@@ -192,5 +213,10 @@ def frame_at(session: Session, at: float) -> View:
     return replay.show(session, r, batch(session), int(at)) if r is not None else {}
 
 
-_SHOW = {"evidence": evidence, "prompt": prompt, "map": lambda session, r: atlas.show(session, r),
-         "replay": lambda session, r: replay.show(session, r, batch(session)), "more": more}
+_SHOW = {
+    "evidence": evidence,
+    "prompt": prompt,
+    "map": lambda session, r: atlas.show(session, r),
+    "replay": lambda session, r: replay.show(session, r, batch(session)),
+    "more": more,
+}

@@ -23,8 +23,12 @@ def show(session: Session, r: Any, one: Any, at: int | None = None) -> View:
     """The run as it was after a kept epoch (the ``at``-th, from 1; the last one by default)."""
     kept = r.epochs
     if len(kept) < 2:
-        return {"replay_said": note(f"{core.title(r.key)} kept no epochs: it learns without epochs, or its learnables are too large."),
-                "replay_at": Up(visible=False), "replay_map": None, "replay_evidence": ""}
+        return {
+            "replay_said": note(f"{core.title(r.key)} kept no epochs: it learns without epochs, or its learnables are too large."),
+            "replay_at": Up(visible=False),
+            "replay_map": None,
+            "replay_evidence": "",
+        }
     at = len(kept) if at is None else max(1, min(int(at), len(kept)))
     split = session.data.test
     part = split.take(core.spread(split.targets.tolist(), PICTURES))
@@ -33,8 +37,12 @@ def show(session: Session, r: Any, one: Any, at: int | None = None) -> View:
         final, now = _features(r.method, part), _features(past, part)
         said, maps = _nearest(past), _evidence(past, one)
     figure = _still(final, now, part, session.data.names, core.title(r.key)) if final and now else None
-    return {"replay_at": Up(visible=True, maximum=len(kept), value=at), "replay_map": figure, "replay_evidence": maps,
-            "replay_said": f"<p>After epoch <b>{kept[at - 1]}</b> of {kept[-1]}. {said}</p>"}
+    return {
+        "replay_at": Up(visible=True, maximum=len(kept), value=at),
+        "replay_map": figure,
+        "replay_evidence": maps,
+        "replay_said": f"<p>After epoch <b>{kept[at - 1]}</b> of {kept[-1]}. {said}</p>",
+    }
 
 
 def drift(r: Any) -> Any:
@@ -44,8 +52,10 @@ def drift(r: Any) -> Any:
         return None
     states = [r.at(e).state_dict() for e in kept]
     names = [n for n, v in states[0].items() if v.is_floating_point()][:6]
-    moved = {n: (kept, [float((s[n] - states[0][n]).norm()) if n in s and s[n].shape == states[0][n].shape else 0.0 for s in states])
-             for n in names}
+    moved = {
+        n: (kept, [float((s[n] - states[0][n]).norm()) if n in s and s[n].shape == states[0][n].shape else 0.0 for s in states])
+        for n in names
+    }
     return linked.safe(linked.lines(moved, title="Drift: distance from the start", x_title="epoch", y_title="distance"), ())
 
 
@@ -70,7 +80,8 @@ def _evidence(method: Any, one: Any) -> str:
     except PromptlabError as problem:
         return error(str(problem))
     a = e.arrays
-    return f"<img class='pl-look' src='{heat.overlay(a['picture'], a['after'], float(a['after'].min()), float(a['after'].max()))}' alt='{t(e.title)}'>"
+    drawn = heat.overlay(a["picture"], a["after"], float(a["after"].min()), float(a["after"].max()))
+    return f"<img class='pl-look' src='{drawn}' alt='{t(e.title)}'>"
 
 
 def _still(final: Mapping[str, Any], now: Mapping[str, Any], part: Any, names: Sequence[str], title: str) -> Any:

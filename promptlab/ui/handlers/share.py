@@ -21,11 +21,20 @@ MOST = 5  # runs whose bars are drawn
 def show(session: Session) -> View:
     """The whole screen."""
     if session.data is None or session.zero is None:
-        return {"try_said": empty(says.GATE, act("Choose shots", "go", kind="pl-main", to="shots")), "share_more": Up(visible=False),
-                "try_bars": None, "try_table": ""}
+        return {
+            "try_said": empty(says.GATE, act("Choose shots", "go", kind="pl-main", to="shots")),
+            "share_more": Up(visible=False),
+            "try_bars": None,
+            "try_table": "",
+        }
     options = frame.choices(session)
-    return {"try_said": note("" if session.runs else "Train a method to see it beside zero-shot."), "share_more": Up(visible=True),
-            "add_class": Up(choices=list(session.data.names)), "share_run": Up(choices=options, value=options[-1][1]), "code": code.script(session)}
+    return {
+        "try_said": note("" if session.runs else "Train a method to see it beside zero-shot."),
+        "share_more": Up(visible=True),
+        "add_class": Up(choices=list(session.data.names)),
+        "share_run": Up(choices=options, value=options[-1][1]),
+        "code": code.script(session),
+    }
 
 
 def predict(session: Session, picture: str | None, names: str = "") -> View:
@@ -141,5 +150,3 @@ def open_project(session: Session, path: str, name: str) -> View:
 
 def script(session: Session) -> View:
     return {"code": code.script(session)}
-
-

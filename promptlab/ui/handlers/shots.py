@@ -1,7 +1,6 @@
 """Screen 1, Shots: sample packs with one click, or class cards that the user names and fills."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,22 +12,30 @@ from promptlab.data import sources
 from promptlab.errors import BadData
 from promptlab.ui import core, says
 from promptlab.ui.draft import Draft, folder_name, from_data, gather, open_zip, take, thumb
+from promptlab.ui.handlers import doctor
 from promptlab.ui.handlers.views import Up, View
 from promptlab.ui.pieces import act, empty, error, listed, note, t
 from promptlab.ui.session import Session
 
-PACKS = {"Animals, pixel art": "world:animals@pixel-art", "Animals at night": "world:animals@night", "Food, sketches": "world:food@sketch",
-         "Vehicles, blurry": "world:vehicles@blurry", "Faces, grayscale": "world:faces@grayscale"}
+PACKS = {
+    "Animals, pixel art": "world:animals@pixel-art",
+    "Animals at night": "world:animals@night",
+    "Food, sketches": "world:food@sketch",
+    "Vehicles, blurry": "world:vehicles@blurry",
+    "Faces, grayscale": "world:faces@grayscale",
+}
 SHOWN = 12  # thumbnails of a card
-SURE = 0.9  # zero-shot disagrees strongly with a label from this probability on
-TWIN = 0.995  # cosine of two pictures that are nearly the same
 
 
 def show(session: Session) -> View:
     """The whole screen from the session."""
     sample = session.data is not None and session.data.spec is not None
-    return {"board": samples(session) if sample else board(session.draft), "doctor": doctor(session), "shots_said": said(session),
-            "see": Up(interactive=session.data is not None or session.draft.problem() is None)}
+    return {
+        "board": samples(session) if sample else board(session.draft),
+        "doctor": doctor.show(session),
+        "shots_said": said(session),
+        "see": Up(interactive=session.data is not None or session.draft.problem() is None),
+    }
 
 
 def sample(session: Session, pack: str, shots: float = 8) -> View:
@@ -152,9 +159,11 @@ def said(session: Session) -> str:
     val = f", {len(d.episode.val)} to check with" if d.episode.val else ""
     problems = d.data.report.problems
     more = listed([*problems[:6], *([f"and {len(problems) - 6} more files that could not be used."] if len(problems) > 6 else [])])
-    split = (d.tests[0].notes.get("split", "") if d.tests else "")
-    return (f"<p><b>{t(d.label)}</b>: {says.count(len(d.names), 'class')}, {len(d.episode.support)} shots to learn from{val}, "
-            f"{held} held out to judge by. No method sees the held-out pictures.</p>{note(split) if split else ''}{more}")
+    split = d.tests[0].notes.get("split", "") if d.tests else ""
+    return (
+        f"<p><b>{t(d.label)}</b>: {says.count(len(d.names), 'class')}, {len(d.episode.support)} shots to learn from{val}, "
+        f"{held} held out to judge by. No method sees the held-out pictures.</p>{note(split) if split else ''}{more}"
+    )
 
 
 def board(draft: Draft) -> str:
@@ -179,21 +188,33 @@ def _card(draft: Draft, c: Any, number: int, twins: Mapping[str, Any]) -> str:
     more = f"<span class='pl-more'>and {len(c.shots) - SHOWN} more</span>" if len(c.shots) > SHOWN else ""
     move = act("Move here", "move", kind="pl-small", card=c.id) if draft.picked and draft.picked not in c.shots else ""
     count = f"{len(c.shots)} of {says.SUGGESTED} suggested"
-    return (f"<section class='pl-class{'' if c.on else ' pl-off'}' data-drop='{c.id}' aria-label='Class {number}'>"
-            f"<div class='pl-head2'><input data-change='rename' data-card='{c.id}' value='{t(c.name)}' maxlength='80' "
-            f"placeholder='Class {number}: name it' aria-label='Name of class {number}'>"
-            f"{act('×', 'drop-class', kind='pl-icon', title=f'Delete class {number}', card=c.id)}</div>"
-            f"<div class='pl-count'>{count} {act('on' if c.on else 'off', 'switch', kind='pl-small', pressed=c.on, card=c.id)}{move}</div>"
-            f"<div class='pl-thumbs'>{pictures}{more}</div>{''.join(alerts)}"
-            f"<button type='button' class='pl-b' data-files='{c.id}'>Add pictures</button></section>")
+    return (
+        f"<section class='pl-class{'' if c.on else ' pl-off'}' data-drop='{c.id}' aria-label='Class {number}'>"
+        f"<div class='pl-head2'><input data-change='rename' data-card='{c.id}' value='{t(c.name)}' maxlength='80' "
+        f"placeholder='Class {number}: name it' aria-label='Name of class {number}'>"
+        f"{act('×', 'drop-class', kind='pl-icon', title=f'Delete class {number}', card=c.id)}</div>"
+        f"<div class='pl-count'>{count} {act('on' if c.on else 'off', 'switch', kind='pl-small', pressed=c.on, card=c.id)}{move}</div>"
+        f"<div class='pl-thumbs'>{pictures}{more}</div>{''.join(alerts)}"
+        f"<button type='button' class='pl-b' data-files='{c.id}'>Add pictures</button></section>"
+    )
 
 
 def _thumb(draft: Draft, c: Any, s: Any, twins: Mapping[str, Any]) -> str:
     others = [o.name or "another class" for o in twins.get(s.digest, []) if o is not c]
     mark = f"<span class='pl-twin'>also in {t(others[0])}</span>" if others else ""
-    pick = act(f"<img src='{s.thumb}' alt='{t(s.name)}'>", "pick", kind="pl-pick", title=f"Pick {s.name} to move it", raw=True, card=c.id,
-               shot=s.digest, pressed=draft.picked is s)
-    return f"<span class='pl-thumb'>{pick}{act('×', 'remove', kind='pl-x', title=f'Remove {s.name}', card=c.id, shot=s.digest)}{mark}</span>"
+    pick = act(
+        f"<img src='{s.thumb}' alt='{t(s.name)}'>",
+        "pick",
+        kind="pl-pick",
+        title=f"Pick {s.name} to move it",
+        raw=True,
+        card=c.id,
+        shot=s.digest,
+        pressed=draft.picked is s,
+    )
+    return (
+        f"<span class='pl-thumb'>{pick}{act('×', 'remove', kind='pl-x', title=f'Remove {s.name}', card=c.id, shot=s.digest)}{mark}</span>"
+    )
 
 
 def samples(session: Session) -> str:
@@ -206,8 +227,10 @@ def samples(session: Session) -> str:
     for label, name in enumerate(d.names):
         rows = by.get(label, [])
         pictures = "".join(f"<span class='pl-thumb'><img src='{source_thumb(support.source, r)}' alt=''></span>" for r in rows[:4])
-        cards.append(f"<section class='pl-class pl-fixed' aria-label='{t(name)}'><b>{t(name)}</b>"
-                     f"<div class='pl-count'>{says.count(len(rows), 'shot')}</div><div class='pl-thumbs'>{pictures}</div></section>")
+        cards.append(
+            f"<section class='pl-class pl-fixed' aria-label='{t(name)}'><b>{t(name)}</b>"
+            f"<div class='pl-count'>{says.count(len(rows), 'shot')}</div><div class='pl-thumbs'>{pictures}</div></section>"
+        )
     return f"{note(says.FIXED)}<div class='pl-board'>{''.join(cards)}</div>"
 
 
@@ -224,51 +247,6 @@ def source_thumb(source: Any, row: int) -> str:
     return _drawn_thumb(source, row) if hasattr(source, "draw") else thumb(source.image(row))
 
 
-def doctor(session: Session) -> str:
-    """What is worth a look before training: too few, imbalance, twins, unreadable files, labels that zero-shot doubts."""
-    found = ([] if session.data is not None else _doctor_cards(session.draft)) + _doctor_open(session)
-    if not found:
-        healthy = session.data is not None or session.draft.problem() is None
-        return note("The shot doctor finds nothing to mend." if healthy else "The shot doctor looks at your pictures as they come in.")
-    return "<b>Shot doctor</b>" + listed(found)
-
-
-def _doctor_cards(draft: Draft) -> list[str]:
-    used = draft.used
-    found = [says.fewer(c.name or f"class {i}", len(c.shots)) for i, c in enumerate(used, 1) if len(c.shots) < 2]
-    found += [f"Class '{c.name}' has {len(c.shots)} of {says.SUGGESTED} suggested pictures." for c in used if 2 <= len(c.shots) < 4][:4]
-    counts = Counter({c.name: len(c.shots) for c in used if c.shots})
-    if len(counts) > 1 and max(counts.values()) > 3 * min(counts.values()):
-        most, least = max(counts, key=counts.get), min(counts, key=counts.get)
-        found.append(f"'{most}' has {counts[most]} pictures and '{least}' {counts[least]}: the larger class will be favoured.")
-    found += [f"The same picture is in {' and '.join(repr(c.name) for c in cards[:2])}: remove or move one."
-              for cards in list(draft.twins().values())[:4]]
-    bad = sum(len(c.problems) for c in used)
-    return found + ([f"{says.count(bad, 'file')} could not be used; the cards say which."] if bad else [])
-
-
-def _doctor_open(session: Session) -> list[str]:
-    if session.data is None or session.zero is None:
-        return []
-    d, clip = session.data, core.backbone(session)
-    support = d.episode.support
-    image = core.encode(clip, support)
-    text = clip.zero_shot(d.data.classes.clean, d.data.classes.templates[:1]).cpu()
-    p = (float(clip.scale) * image @ text.T).softmax(-1)
-    found = []
-    for i, label in enumerate(support.targets.tolist()):
-        best = int(p[i].argmax())
-        if best != label and float(p[i, best]) > SURE:
-            who = "a sample shot" if d.spec else support.source.name(support.rows[i])
-            found.append(f"{who}: labelled '{d.names[label]}', zero-shot is sure of '{d.names[best]}'.")
-    if d.test is not None:
-        near = (core.encode(clip, d.test) @ image.T).amax(1)
-        twins = int((near > TWIN).sum())
-        if twins:
-            found.append(f"{says.count(twins, 'held-out picture')} nearly equal a shot (cosine above {TWIN}): the accuracy will flatter.")
-    return found[:6] + ([f"and {len(found) - 6} more."] if len(found) > 6 else [])
-
-
 def snap(session: Session, picture: Any, card: Any) -> View:
     """A picture of the webcam or the clipboard for a class."""
     if picture is None:
@@ -279,4 +257,4 @@ def snap(session: Session, picture: Any, card: Any) -> View:
     return files(session, card, [(path, "snapshot.png")])
 
 
-__all__ = ["PACKS", "board", "do", "doctor", "files", "folder_name", "own", "ready", "sample", "show", "snap", "zip_file"]
+__all__ = ["PACKS", "board", "do", "files", "folder_name", "own", "ready", "sample", "show", "snap", "zip_file"]

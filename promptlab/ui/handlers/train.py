@@ -26,8 +26,15 @@ def show(session: Session) -> View:
     if session.data is None:
         why = session.draft.problem() or says.GATE
         button = act("Choose shots", "go", kind="pl-main", to="shots")
-        return {"methods": empty(why, button), "go_train": Up(value="Train", interactive=False), "curves": None, "progress": "",
-                "train_done": "", "stop": Up(interactive=False), "knobs_for": ""}
+        return {
+            "methods": empty(why, button),
+            "go_train": Up(value="Train", interactive=False),
+            "curves": None,
+            "progress": "",
+            "train_done": "",
+            "stop": Up(interactive=False),
+            "knobs_for": "",
+        }
     return {"methods": cards(session), "go_train": label(session), "knobs_for": ",".join(able(session)), **live(session)}
 
 
@@ -47,7 +54,9 @@ def cards(session: Session) -> str:
     parts = []
     for family, found in shown:
         items = "".join(_card(session, c, clip, len(d.names), len(d.episode.support), len(d.test or ())) for c in found)
-        parts.append(f"<h4 class='pl-family'>{t(family)} <span>{says.count(len(found), 'method')}</span></h4><div class='pl-cards'>{items}</div>")
+        parts.append(
+            f"<h4 class='pl-family'>{t(family)} <span>{says.count(len(found), 'method')}</span></h4><div class='pl-cards'>{items}</div>"
+        )
     return "".join(parts)
 
 
@@ -57,15 +66,18 @@ def _card(session: Session, c: Any, clip: Any, classes: int, support: int, tests
     cost = ""
     if not why:
         try:
-            hyper = build_hyper(c.id, registry.get(c.id).Hyper, core.cleaned(c.id, session.knobs.get(c.id, {})), c.presets,
-                                core.preset(c.id, session))
+            hyper = build_hyper(
+                c.id, registry.get(c.id).Hyper, core.cleaned(c.id, session.knobs.get(c.id, {})), c.presets, core.preset(c.id, session)
+            )
             cost = estimate.words(c, hyper, clip, classes, support, tests)
         except PromptlabError as problem:
             cost = str(problem)
     count = "none" if c.supervision == "training-free" and not c.params_b16_k100 else controls.trainable(c, clip, session.data.names)
-    body = (f"{sketch(c.family)}<span class='pl-cardtext'><b>{t(c.name)}</b> <span class='pl-year'>{t(c.venue)} {c.year}</span>"
-            f"<span class='pl-diff'>{t(c.difference)}</span><span class='pl-facts'>{t(c.supervision)} · trainable: {count}"
-            f"{' · ' + t(cost) if cost else ''}</span>{f'<span class=pl-why>{t(why)}</span>' if why else ''}</span>")
+    body = (
+        f"{sketch(c.family)}<span class='pl-cardtext'><b>{t(c.name)}</b> <span class='pl-year'>{t(c.venue)} {c.year}</span>"
+        f"<span class='pl-diff'>{t(c.difference)}</span><span class='pl-facts'>{t(c.supervision)} · trainable: {count}"
+        f"{' · ' + t(cost) if cost else ''}</span>{f'<span class=pl-why>{t(why)}</span>' if why else ''}</span>"
+    )
     tick = act(body, "tick", kind="pl-method", raw=True, pressed=ticked, off=why, method=c.id)
     return f"<div class='pl-mcard'>{tick}{act('?', 'learn', kind='pl-icon', title=f'Learn about {c.name}', method=c.id)}</div>"
 
@@ -103,7 +115,7 @@ def able(session: Session) -> list[str]:
 
 
 def label(session: Session) -> Up:
-    """"Train 2 methods (about 40 s)", or why it cannot be pressed."""
+    """ "Train 2 methods (about 40 s)", or why it cannot be pressed."""
     found = able(session)
     if not found:
         return Up(value="Tick a method above", interactive=False)
@@ -113,8 +125,14 @@ def label(session: Session) -> Up:
             asked = core.request(session, m, session.data.seed)
         except PromptlabError:
             continue
-        total += estimate.seconds(registry.card(m), asked.hyper, asked.clip, len(session.data.names), len(session.data.episode.support),
-                                  len(session.data.test or ()))
+        total += estimate.seconds(
+            registry.card(m),
+            asked.hyper,
+            asked.clip,
+            len(session.data.names),
+            len(session.data.episode.support),
+            len(session.data.test or ()),
+        )
     return Up(value=f"Train {says.count(len(found), 'method')} (about {says.duration(total)})", interactive=True)
 
 
@@ -139,20 +157,30 @@ def three(session: Session) -> View:
     return start(session, (first, first + 1, first + 2), list(dict.fromkeys(r.key for r in session.runs)) or None)
 
 
-def submit(session: Session, method: str, seed: int, purpose: str = "compare", *, shots: int | None = None, protocol: str = "few_shot") -> None:
+def submit(
+    session: Session, method: str, seed: int, purpose: str = "compare", *, shots: int | None = None, protocol: str = "few_shot"
+) -> None:
     """One fit into the lane, unless the session has it already."""
     asked = core.request(session, method, seed, shots=shots, protocol=protocol)
     if any(x.id == asked.id and x.purpose == purpose and not x.error for x in session.tickets):
         return
     name = core.title(method) + (f", seed {seed}" if seed != session.data.seed else "") + (f", {shots} shots" if shots else "")
     session.jobs.submit(asked, core.context(asked), name)
-    given = {"hyper": asked.hyper, "sizes": (len(asked.episode.task.classes), len(asked.episode.support), sum(len(x.split) for x in asked.tests))}
+    given = {
+        "hyper": asked.hyper,
+        "sizes": (len(asked.episode.task.classes), len(asked.episode.support), sum(len(x.split) for x in asked.tests)),
+    }
     session.tickets.append(Ticket(asked.id, method, seed, purpose, shots, given))
 
 
 def live(session: Session) -> View:
     """Curves and progress as they stand."""
-    return {"curves": figure(session), "progress": progress(session), "train_done": done(session), "stop": Up(interactive=bool(session.open))}
+    return {
+        "curves": figure(session),
+        "progress": progress(session),
+        "train_done": done(session),
+        "stop": Up(interactive=bool(session.open)),
+    }
 
 
 def figure(session: Session) -> Any:
@@ -222,5 +250,13 @@ def learned(session: Session) -> None:
     for ticket in session.tickets:
         if ticket.run is not None and "sizes" in ticket.given and ticket.run.status == "done":
             card, (classes, support, tests) = registry.card(ticket.method), ticket.given.pop("sizes")
-            estimate.learn(card, ticket.given["hyper"], core.backbone(session), classes, support, tests, ticket.run.meta["seconds"] or 0,
-                           ticket.run.meta["peak_mb"])
+            estimate.learn(
+                card,
+                ticket.given["hyper"],
+                core.backbone(session),
+                classes,
+                support,
+                tests,
+                ticket.run.meta["seconds"] or 0,
+                ticket.run.meta["peak_mb"],
+            )

@@ -17,17 +17,33 @@ from promptlab.ui.session import Session
 
 PICTURES = 24  # on the grid
 ROWS = 20  # pictures in the similarity matrix
-CHIPS = {"the data's sentence": {"templates": "dataset"}, "a photo of a {}.": {"templates": "simple"}, "7 sentences": {"templates": "ensemble7"},
-         "80 sentences": {"templates": "ensemble80"}}
+CHIPS = {
+    "the data's sentence": {"templates": "dataset"},
+    "a photo of a {}.": {"templates": "simple"},
+    "7 sentences": {"templates": "ensemble7"},
+    "80 sentences": {"templates": "ensemble80"},
+}
 
 
 def show(session: Session) -> View:
     """The whole screen; its empty state before there are shots."""
     if session.data is None or session.zero is None:
-        return {"zero_said": empty(says.GATE, act("Choose shots", "go", kind="pl-main", to="shots")), "zero_grid": "", "similar": None,
-                "zero_bars": None, "zero_picture": "", "zero_more": Up(visible=False)}
-    return {"zero_said": said(session), "zero_grid": pictures(session), "similar": similar(session), "zero_more": Up(visible=True),
-            "names": ", ".join(names_of(session)), **play(session, None, None)}
+        return {
+            "zero_said": empty(says.GATE, act("Choose shots", "go", kind="pl-main", to="shots")),
+            "zero_grid": "",
+            "similar": None,
+            "zero_bars": None,
+            "zero_picture": "",
+            "zero_more": Up(visible=False),
+        }
+    return {
+        "zero_said": said(session),
+        "zero_grid": pictures(session),
+        "similar": similar(session),
+        "zero_more": Up(visible=True),
+        "names": ", ".join(names_of(session)),
+        **play(session, None, None),
+    }
 
 
 def enter(session: Session) -> View:
@@ -43,8 +59,10 @@ def said(session: Session) -> str:
         return note("There are no held-out pictures, so there is no accuracy: give every class 2 or more pictures.")
     used = run.meta["hyper"].get("template") or run.meta["hyper"].get("templates")
     chance = 100 / len(session.data.names)
-    return (f"<p class='pl-big'>Zero-shot: <b>{percent(run.report.headline)} %</b> of {run.report.protocol['pictures']} held-out pictures "
-            f"<span class='pl-note'>(guessing: {chance:.0f} %; sentences: {t(used)})</span></p><p>{t(says.BASELINE)}</p>")
+    return (
+        f"<p class='pl-big'>Zero-shot: <b>{percent(run.report.headline)} %</b> of {run.report.protocol['pictures']} held-out pictures "
+        f"<span class='pl-note'>(guessing: {chance:.0f} %; sentences: {t(used)})</span></p><p>{t(says.BASELINE)}</p>"
+    )
 
 
 def sentences(session: Session, chip: str, own: str) -> View:
@@ -66,8 +84,18 @@ def pictures(session: Session) -> str:
     p, answer, target = core.answers_of(session.zero)
     rows = session.zero.report.predictions["row"]
     order = core.spread(target.tolist(), PICTURES)
-    return grid([{"src": source_thumb(split.source, int(rows[i])), "index": int(rows[i]), "mark": "right" if answer[i] == target[i] else "wrong",
-                  "said": session.data.names[answer[i]]} for i in order], "Held-out pictures, with the answer of zero-shot")
+    return grid(
+        [
+            {
+                "src": source_thumb(split.source, int(rows[i])),
+                "index": int(rows[i]),
+                "mark": "right" if answer[i] == target[i] else "wrong",
+                "said": session.data.names[answer[i]],
+            }
+            for i in order
+        ],
+        "Held-out pictures, with the answer of zero-shot",
+    )
 
 
 def similar(session: Session) -> Any:
@@ -101,16 +129,14 @@ def play(session: Session, names: str | None, own: str | None) -> View:
     """The playground: bars for the chosen picture over any names, from the cached encoding of the picture."""
     if session.data is None or session.data.test is None:
         return {"zero_bars": None, "zero_picture": ""}
-    if names is not None:
-        session.view["names"] = list(dict.fromkeys(n.strip() for n in names.split(",") if n.strip()))[:200]
-    if own is not None:
-        session.view["sentence"] = own.strip()
-    sentence = session.view.get("sentence", "")
+    sentence = session.view.get("sentence", "") if own is None else own.strip()
+    typed = None if names is None else list(dict.fromkeys(n.strip() for n in names.split(",") if n.strip()))[:200]
     if sentence and sentence.count("{}") != 1:
         raise BadData("the sentence must hold {} exactly once: that is where the class name goes.")
-    listed = names_of(session)
-    if len(listed) < 2:
+    if typed is not None and len(typed) < 2:
         raise BadData("type two names or more, with commas between them.")
+    session.view.update(sentence=sentence, **({} if typed is None else {"names": typed}))
+    listed = names_of(session)
     start, clip = time.perf_counter(), core.backbone(session)
     source = session.data.test.source
     row = session.view.get("row", session.data.test.rows[0])
@@ -128,9 +154,12 @@ def _picture(session: Session, row: int) -> str:
 
 def pick(session: Session, row: Any) -> View:
     """Another picture for the playground (and for Inspect)."""
-    if session.data is None or session.data.test is None or not str(row).lstrip("-").isdigit() or int(row) not in set(session.data.test.rows):
+    if (
+        session.data is None
+        or session.data.test is None
+        or not str(row).lstrip("-").isdigit()
+        or int(row) not in set(session.data.test.rows)
+    ):
         raise BadData("that picture is no longer there.")
     session.view["row"] = int(row)
     return play(session, None, None)
-
-

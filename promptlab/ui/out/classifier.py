@@ -48,14 +48,22 @@ def weights(run: Any, batch: Any) -> dict[str, np.ndarray]:
     ours = clip.scale * image @ text.T + clip.bias
     if float((ours.softmax(-1) - out.pred.softmax(-1)).abs().max()) > CLOSE / 2:
         raise BadData(_refuse(run))
-    arrays = {"text": text.cpu().numpy(), "scale": clip.scale.cpu().numpy(), "bias": clip.bias.cpu().numpy(),
-              "names": np.array(run.classes.names), "backbone": np.array(clip.name), "tag": np.array(clip.tag or "")}
+    arrays = {
+        "text": text.cpu().numpy(),
+        "scale": clip.scale.cpu().numpy(),
+        "bias": clip.bias.cpu().numpy(),
+        "names": np.array(run.classes.names),
+        "backbone": np.array(clip.name),
+        "tag": np.array(clip.tag or ""),
+    }
     return arrays
 
 
 def _refuse(run: Any) -> str:
-    return (f"{run.method.card.name} changes more than the class texts, so text features alone would not give its answers; save the project, "
-            "which holds the whole run.")
+    return (
+        f"{run.method.card.name} changes more than the class texts, so text features alone would not give its answers; save the project, "
+        "which holds the whole run."
+    )
 
 
 class Whole(torch.nn.Module):
@@ -78,8 +86,9 @@ def onnx(clip: Any, text: Any, file: Path) -> str:
         return f"classifier.onnx is left out, because {' and '.join(lacks)} are not installed: pip install 'promptlab-vlm[onnx]'."
     pixels = torch.zeros(1, 3, clip.spec.size, clip.spec.size, device=clip.device)
     try:
-        made = torch.onnx.export(Whole(clip, text).eval(), (pixels,), dynamo=True, input_names=["pixels"], output_names=["probabilities"],
-                                 verbose=False)
+        made = torch.onnx.export(
+            Whole(clip, text).eval(), (pixels,), dynamo=True, input_names=["pixels"], output_names=["probabilities"], verbose=False
+        )
         made.save(str(file))
     except Exception as error:  # noqa: BLE001 - the exporter fails in many ways on towers that it does not know
         return f"classifier.onnx is left out, because torch could not export {clip.name} ({type(error).__name__})."
@@ -98,6 +107,10 @@ def export(run: Any, batch: Any, folder: Path) -> Path:
         for file in folder.glob("classifier.onnx*"):
             out.write(file, file.name)
         spec = clip.spec
-        out.writestr("README.txt", why or f"classifier.onnx takes pixels [1, 3, {spec.size}, {spec.size}], (value / 255 - mean) / std with mean "
-                     f"{spec.mean} and std {spec.std}, and gives a probability for each name in classifier.npz.")
+        out.writestr(
+            "README.txt",
+            why
+            or f"classifier.onnx takes pixels [1, 3, {spec.size}, {spec.size}], (value / 255 - mean) / std with mean "
+            f"{spec.mean} and std {spec.std}, and gives a probability for each name in classifier.npz.",
+        )
     return path

@@ -18,11 +18,17 @@ def script(session: Session) -> str:
     d, name, _, tag = session.data, *session.settings["backbone"].partition(":")
     spec = d.spec if d.spec and not d.extra else "my_shots"
     note = "" if spec == d.spec else "  # the folder shots/ of the saved project, unpacked"
-    lines = ["import promptlab as pl", "from promptlab.ui.core import opened", "",
-             f"clip = pl.load({name!r}{f', {tag!r}' if tag else ''}, device={session.settings['device']!r})",
-             f"data = opened({spec!r}, shots={d.shots}, seed={d.seed}){note}", f"zero = pl.fit('zero_shot', clip, data.task{_zero(session)})"]
+    lines = [
+        "import promptlab as pl",
+        "from promptlab.ui.core import opened",
+        "",
+        f"clip = pl.load({name!r}{f', {tag!r}' if tag else ''}, device={session.settings['device']!r})",
+        f"data = opened({spec!r}, shots={d.shots}, seed={d.seed}){note}",
+        f"zero = pl.fit('zero_shot', clip, data.task{_zero(session)})",
+    ]
     asked = [(r.key, r.meta["seed"], r.meta["hyper"]) for r in session.runs] or [
-        (m, d.seed, dataclasses.asdict(core.request(session, m, d.seed).hyper)) for m in session.chosen]
+        (m, d.seed, dataclasses.asdict(core.request(session, m, d.seed).hyper)) for m in session.chosen
+    ]
     fits = ["zero", *(f"pl.fit({_call(session, key, seed, hyper)})" for key, seed, hyper in asked)]
     lines += [f"runs = [{(',' + chr(10) + '        ').join(fits)}]", "print(pl.compare(runs).to_frame())"]
     if d.test is not None:
@@ -41,7 +47,14 @@ def _call(session: Session, key: str, seed: int, hyper: dict[str, Any]) -> str:
     start = dataclasses.asdict(build_hyper(key, cls.Hyper, {}, cls.card.presets, named))
     changed = {k: v for k, v in hyper.items() if k != "seed" and _plain(v) != _plain(start.get(k))}
     task = "data.task" if seed == session.data.seed else f"data.draw({seed})"
-    words = [repr(key), "clip", task, *([f"preset={named!r}"] if named else []), f"seed={seed}", *(f"{k}={v!r}" for k, v in changed.items())]
+    words = [
+        repr(key),
+        "clip",
+        task,
+        *([f"preset={named!r}"] if named else []),
+        f"seed={seed}",
+        *(f"{k}={v!r}" for k, v in changed.items()),
+    ]
     return ", ".join(words)
 
 

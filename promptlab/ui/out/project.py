@@ -16,17 +16,32 @@ from promptlab.ui.session import Session, Ticket
 
 FORMAT = 1
 RUN_FILES = ("run.json", "events.jsonl", "state.safetensors", "predictions.npz")
-LIMIT = {"run.json": 16 << 20, "events.jsonl": 64 << 20, "state.safetensors": 512 << 20, "predictions.npz": 256 << 20, "project.json": 4 << 20}
+LIMIT = {
+    "run.json": 16 << 20,
+    "events.jsonl": 64 << 20,
+    "state.safetensors": 512 << 20,
+    "predictions.npz": 256 << 20,
+    "project.json": 4 << 20,
+}
 PICTURE = 10 << 20
 MOST_FILES = 2600
-NAME = re.compile(r"project\.json|shots/\d{4}/\d{4}\.[a-z0-9]{1,6}|runs/[0-9a-f]{12}/(run\.json|events\.jsonl|state\.safetensors|predictions\.npz)")
+NAME = re.compile(
+    r"project\.json|shots/\d{4}/\d{4}\.[a-z0-9]{1,6}|runs/[0-9a-f]{12}/(run\.json|events\.jsonl|state\.safetensors|predictions\.npz)"
+)
 
 
 def save(session: Session, path: Path, pictures: bool = True) -> Path:
     """Write the project; ``pictures``: with the user's own shots (sample shots are named, not stored)."""
     d = session.data
-    about = {"format": FORMAT, "settings": session.settings, "chosen": session.chosen, "knobs": session.knobs, "pinned": session.pinned,
-             "data": None if d is None else {"spec": d.spec, "shots": d.shots, "seed": d.seed, "label": d.label}, "classes": []}
+    about = {
+        "format": FORMAT,
+        "settings": session.settings,
+        "chosen": session.chosen,
+        "knobs": session.knobs,
+        "pinned": session.pinned,
+        "data": None if d is None else {"spec": d.spec, "shots": d.shots, "seed": d.seed, "label": d.label},
+        "classes": [],
+    }
     with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as out:
         for i, c in enumerate(session.draft.cards if pictures else ()):
             about["classes"].append({"name": c.name, "on": c.on, "files": [s.name for s in c.shots]})
@@ -137,5 +152,3 @@ def _live(run: Any) -> Any:
     for event in run.events:
         found.see(event)
     return found
-
-

@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from promptlab import registry
 from promptlab import inspect as insight
+from promptlab import registry
 from promptlab.errors import BadData, PromptlabError
 from promptlab.ui import core, says
 from promptlab.ui.draft import open_zip
@@ -52,8 +52,12 @@ def shots(session: str, data: str = "world:animals@pixel-art", per_class: int = 
             if not spec.startswith("world:"):
                 raise BadData("data must be a sample pack or world:TASK@STYLE; send a zip for your own pictures.")
             shots_.put(s, core.opened(spec, int(per_class), int(s.settings["seed"]), data))
-        return {"classes": list(s.data.names), "support": len(s.data.episode.support), "test": len(s.data.test or ()),
-                "zero_shot": s.zero.report.headline if s.zero.report else None}
+        return {
+            "classes": list(s.data.names),
+            "support": len(s.data.episode.support),
+            "test": len(s.data.test or ()),
+            "zero_shot": s.zero.report.headline if s.zero.report else None,
+        }
 
 
 def methods() -> list[dict[str, Any]]:
@@ -92,9 +96,15 @@ def train_(session: str, method: str, settings: dict[str, Any] | None = None, se
                 raise gr.Error(ticket.error if ticket else "the session's shots were changed.", print_exception=False)
             if ticket.run is not None:
                 r = ticket.run
-                return {"id": r.id, "method": r.key, "status": r.status, "accuracy": r.report.headline if r.report else None,
-                        "zero_shot": s.zero.report.headline if s.zero.report else None, "trainable": r.meta["trainable"],
-                        "seconds": r.meta["seconds"]}
+                return {
+                    "id": r.id,
+                    "method": r.key,
+                    "status": r.status,
+                    "accuracy": r.report.headline if r.report else None,
+                    "zero_shot": s.zero.report.headline if s.zero.report else None,
+                    "trainable": r.meta["trainable"],
+                    "seconds": r.meta["seconds"],
+                }
         time.sleep(0.2)
     raise gr.Error("the training took longer than an hour; look at it on the page.", print_exception=False)
 
@@ -129,9 +139,21 @@ def compare(session: str) -> list[dict[str, Any]]:
             raise BadData(says.GATE)
         rows = comparing.groups(s)
         zero = next(r for r in rows if r["index"] is None)
-        return [{"method": r["key"], "accuracy": r["accuracy"], "spread": r["spread"], "gain": r["accuracy"] - zero["accuracy"],
-                 "remark": "" if r is zero else comparing.tells(r, zero), "seeds": len(r["mine"]), "ece": r["ece"],
-                 "trainable": r["trainable"], "seconds": r["seconds"], "runs": r["runs"]} for r in rows]
+        return [
+            {
+                "method": r["key"],
+                "accuracy": r["accuracy"],
+                "spread": r["spread"],
+                "gain": r["accuracy"] - zero["accuracy"],
+                "remark": "" if r is zero else comparing.tells(r, zero),
+                "seeds": len(r["mine"]),
+                "ece": r["ece"],
+                "trainable": r["trainable"],
+                "seconds": r["seconds"],
+                "runs": r["runs"],
+            }
+            for r in rows
+        ]
 
 
 def inspect(session: str, run: str, what: str = "evidence", picture: int = 0) -> dict[str, Any]:
@@ -190,6 +212,14 @@ class _guard:
 
 def add() -> None:
     """All endpoints, inside the Blocks."""
-    for fn, name, lane in ((open_session, "open_session", None), (shots, "shots", "compute"), (methods, "methods", None), (train_, "train", None),
-                           (predict, "predict", None), (compare, "compare", None), (inspect, "inspect", "look"), (words, "status", None)):
+    for fn, name, lane in (
+        (open_session, "open_session", None),
+        (shots, "shots", "compute"),
+        (methods, "methods", None),
+        (train_, "train", None),
+        (predict, "predict", None),
+        (compare, "compare", None),
+        (inspect, "inspect", "look"),
+        (words, "status", None),
+    ):
         gr.api(fn, api_name=name, concurrency_id=lane, concurrency_limit=8 if lane is None else "default")

@@ -20,10 +20,17 @@ from promptlab.ui.screens import zero as zero_screen
 from promptlab.ui.screens.wire import EVERY, Page
 from promptlab.ui.session import SESSIONS, Session
 
-SCREENS = (("shots", "1 Shots", shots_screen, shots.show), ("zero", "2 Zero-shot", zero_screen, zero.enter), ("train", "3 Train", train_screen,
-            train.enter), ("compare", "4 Compare", compare_screen, compare.show), ("inspect", "5 Inspect", inspect_screen, look.show),
-           ("share", "6 Try and share", share_screen, share.show))
-FOLD = "() => { if (window.innerWidth < 769) document.querySelector('#side.open .toggle-button')?.click(); }"  # a phone shows the page first
+SCREENS = (
+    ("shots", "1 Shots", shots_screen, shots.show),
+    ("zero", "2 Zero-shot", zero_screen, zero.enter),
+    ("train", "3 Train", train_screen, train.enter),
+    ("compare", "4 Compare", compare_screen, compare.show),
+    ("inspect", "5 Inspect", inspect_screen, look.show),
+    ("share", "6 Try and share", share_screen, share.show),
+)
+FOLD = (
+    "() => { if (window.innerWidth < 769) document.querySelector('#side.open .toggle-button')?.click(); }"  # a phone shows the page first
+)
 TICK = 0.4  # seconds between two looks at a running fit
 
 
@@ -54,8 +61,14 @@ def _wire(page: Page, app: gr.Blocks) -> None:
     frame_screen.wire(page)
     learn_screen.wire(page)
     everything = [n for n in page.c if not n.startswith("tab_")]
-    opened = app.load(_enter(page), page.token, [page.token, *(page[n] for n in everything)], show_progress="hidden",
-                      api_visibility="private", concurrency_limit=None)
+    opened = app.load(
+        _enter(page),
+        page.token,
+        [page.token, *(page[n] for n in everything)],
+        show_progress="hidden",
+        api_visibility="private",
+        concurrency_limit=None,
+    )
     watch(page, opened.then)
     app.load(None, js=FOLD)
 
@@ -70,6 +83,7 @@ def _shown(key: str, show: Any) -> Any:
 
 def _enter(page: Page) -> Any:
     """A page is opened: a new token for a new browser; everything as it was for one that is known."""
+
     def enter(token: Any) -> dict[Any, Any]:
         from promptlab.errors import PromptlabError
 

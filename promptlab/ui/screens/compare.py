@@ -2,11 +2,26 @@
 
 import gradio as gr
 
-from promptlab.ui.handlers import compare
+from promptlab.ui.handlers import checks, compare
 from promptlab.ui.screens.wire import Page
 
-OUTPUTS = ("compare_table", "compare_bars", "compare_next", "compare_more", "run_a", "run_b", "true_class", "said_class", "matrix_a", "matrix_b",
-           "disagree", "check_method", "novel", "shots_plot", "calibration")
+OUTPUTS = (
+    "compare_table",
+    "compare_bars",
+    "compare_next",
+    "compare_more",
+    "run_a",
+    "run_b",
+    "true_class",
+    "said_class",
+    "matrix_a",
+    "matrix_b",
+    "disagree",
+    "check_method",
+    "novel",
+    "shots_plot",
+    "calibration",
+)
 
 
 def build(page: Page) -> None:
@@ -49,9 +64,13 @@ def wire(page: Page) -> None:
         page.on(page[name].input, compare.pair, [page["run_a"], page["run_b"]], two)
     for name, which in (("matrix_a", "a"), ("matrix_b", "b")):
         page.on(page[name].click, lambda s, e, w=which: _cell(s, e, w), (), ["cell"], event=True)
-    page.on(page["show_cell"].click, lambda s, w, t, a: compare.cell_by_name(s, w.lower(), t, a),
-            [page["which"], page["true_class"], page["said_class"]], ["cell"])
-    for name, fn in (("new_classes", compare.novel), ("shots_button", compare.shots_curve)):
+    page.on(
+        page["show_cell"].click,
+        lambda s, w, t, a: compare.cell_by_name(s, w.lower(), t, a),
+        [page["which"], page["true_class"], page["said_class"]],
+        ["cell"],
+    )
+    for name, fn in (("new_classes", checks.novel), ("shots_button", checks.shots_curve)):
         watch(page, page.on(page[name].click, fn, [page["check_method"]], OUTPUTS).then)
 
 

@@ -11,8 +11,15 @@ from promptlab.ui.handlers.views import Up
 from promptlab.ui.screens.wire import Page, uploaded
 from promptlab.ui.session import SESSIONS, Session
 
-BACKBONES = ["pocket", "ViT-B-32:openai", "ViT-B-16:openai", "ViT-L-14:openai", "RN50:openai", "ViT-B-16:laion2b_s34b_b88k",
-             "ViT-B-16-SigLIP:webli"]
+BACKBONES = [
+    "pocket",
+    "ViT-B-32:openai",
+    "ViT-B-16:openai",
+    "ViT-L-14:openai",
+    "RN50:openai",
+    "ViT-B-16:laion2b_s34b_b88k",
+    "ViT-B-16-SigLIP:webli",
+]
 
 
 def build(page: Page) -> None:
@@ -22,8 +29,9 @@ def build(page: Page) -> None:
         page["project"] = gr.Textbox("My project", label="Project", max_length=80, elem_id="project")
         page.actions("runs", frame.empty("Trained runs appear here."))
         with gr.Accordion("Backbone, device, seed", open=False):
-            page["backbone"] = gr.Dropdown(BACKBONES, value="pocket", allow_custom_value=True, label="Backbone (any open_clip NAME:TAG)",
-                                           elem_id="backbone")
+            page["backbone"] = gr.Dropdown(
+                BACKBONES, value="pocket", allow_custom_value=True, label="Backbone (any open_clip NAME:TAG)", elem_id="backbone"
+            )
             page["about_backbone"] = gr.HTML("<p class='pl-note'>pocket: the demo CLIP, drawn pictures of 64 px, works offline.</p>")
             page["seed"] = gr.Number(1, label="Seed", precision=0, minimum=0, maximum=2**31 - 2, elem_id="seed")
         with gr.Accordion("Save and open", open=False):
@@ -51,8 +59,22 @@ def everything(page: Page) -> list[str]:
 def wire(page: Page) -> None:
     """Everything that can be pressed inside HTML goes through :mod:`promptlab.ui.handlers.acts`."""
     names = everything(page)
-    for name in ("runs", "status", "board", "zero_said", "zero_grid", "methods", "train_done", "compare_table", "compare_next", "cell", "disagree",
-                 "inspect_said", "map_picked", "try_said"):
+    for name in (
+        "runs",
+        "status",
+        "board",
+        "zero_said",
+        "zero_grid",
+        "methods",
+        "train_done",
+        "compare_table",
+        "compare_next",
+        "cell",
+        "disagree",
+        "inspect_said",
+        "map_picked",
+        "try_said",
+    ):
         if name not in ("board", "train_done"):
             page.on(page[name].click, acts.press, (), names, event=True)
     page.on(page["project"].change, _rename, [page["project"]], (), queue=False)
@@ -61,11 +83,12 @@ def wire(page: Page) -> None:
     page.on(page["copy"].click, lambda s: {"copied": Up(value=share.script(s)["code"], visible=True)}, (), ["copied"])
     page.on(page["save"].click, lambda s, keep: {"saved": Up(value=share.save(s, keep), visible=True)}, [page["keep"]], ["saved"])
     page.on(page["open"].upload, _open, [page["open"]], names, concurrency_id="compute")
-    page["delete"].click(_delete(page), page.token, [page.token, *(page[n] for n in names)], api_visibility="private", show_progress="hidden",
-                         js=CONFIRM)
+    page["delete"].click(
+        _delete(page), page.token, [page.token, *(page[n] for n in names)], api_visibility="private", show_progress="hidden", js=CONFIRM
+    )
 
 
-CONFIRM = """(token) => { if (!confirm('Delete your pictures, runs and settings from this machine?')) throw new Error('kept'); return [token]; }"""
+CONFIRM = "(token) => [confirm('Delete your pictures, runs and settings from this machine?') ? token : '']"
 
 
 def _rename(session: Session, name: str) -> dict[str, Any]:
@@ -94,11 +117,19 @@ def roots() -> list[Path]:
 
 def _delete(page: Page) -> Any:
     def delete(token: Any) -> dict[Any, Any]:
+        if not token:  # the visitor thought better of it
+            return {}
         SESSIONS.drop(token)
         fresh = SESSIONS.new()
         with SESSIONS.using(fresh) as session:
-            view = {"tabs": Up(selected="shots"), "saved": Up(value=None, visible=False), "copied": Up(visible=False),
-                    **{n: "" for n in ("cell", "disagree", "evidence", "words_said", "try_table")}, **acts.blank(session), **frame.settings(session)}
+            view = {
+                "tabs": Up(selected="shots"),
+                "saved": Up(value=None, visible=False),
+                "copied": Up(visible=False),
+                **dict.fromkeys(("cell", "disagree", "evidence", "words_said", "try_table"), ""),
+                **acts.blank(session),
+                **frame.settings(session),
+            }
             view["status"] = f"<div class='pl-line' role='status'>{says.DELETED}</div>"
         return {page.token: fresh, **page.update(view)}
 

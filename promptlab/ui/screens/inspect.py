@@ -5,8 +5,28 @@ import gradio as gr
 from promptlab.ui.handlers import inspect as look
 from promptlab.ui.screens.wire import Page
 
-OUTPUTS = ("inspect_said", "inspect_more", "look_run", "look_class", "look_picture", "evidence", "words", "words_said", "drift", "map", "map_said",
-           "map_class", "map_picked", "replay_said", "replay_at", "replay_map", "replay_evidence", "exhibit", "exhibit_plot", "exhibit_said")
+OUTPUTS = (
+    "inspect_said",
+    "inspect_more",
+    "look_run",
+    "look_class",
+    "look_picture",
+    "evidence",
+    "words",
+    "words_said",
+    "drift",
+    "map",
+    "map_said",
+    "map_class",
+    "map_picked",
+    "replay_said",
+    "replay_at",
+    "replay_map",
+    "replay_evidence",
+    "exhibit",
+    "exhibit_plot",
+    "exhibit_said",
+)
 TITLES = {"evidence": "Evidence", "prompt": "Prompt", "map": "Map", "replay": "Replay", "more": "More"}
 
 

@@ -10,7 +10,7 @@ from promptlab.ui.screens.wire import Page, uploaded
 from promptlab.ui.session import Session
 
 OUTPUTS = ("try_said", "share_more", "try_bars", "try_table", "add_class", "share_run", "code")
-API = '''from gradio_client import Client, handle_file
+API = """from gradio_client import Client, handle_file
 
 client = Client("http://127.0.0.1:7860")
 session = client.predict(api_name="/open_session")
@@ -18,7 +18,7 @@ client.predict(session, "world:animals@pixel-art", 8, api_name="/shots")
 run = client.predict(session, "coop", {"steps": 60}, 1, api_name="/train")
 print(client.predict(session, handle_file("cat.png"), api_name="/predict"))
 print(client.predict(session, api_name="/compare"))
-print(client.predict(session, run["id"], "words", 0, api_name="/inspect"))'''
+print(client.predict(session, run["id"], "words", 0, api_name="/inspect"))"""
 
 
 def build(page: Page) -> None:
@@ -26,11 +26,16 @@ def build(page: Page) -> None:
     with gr.Column(visible=False) as page.c["share_more"]:
         with gr.Row(elem_classes="pl-columns"):
             with gr.Column(scale=2, min_width=260):
-                page["try_picture"] = gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], label="A new picture", height=250,
-                                               elem_id="try_picture")
+                page["try_picture"] = gr.Image(
+                    type="filepath", sources=["upload", "webcam", "clipboard"], label="A new picture", height=250, elem_id="try_picture"
+                )
                 page["surprise"] = gr.Button("Take a held-out picture", size="sm", elem_id="surprise")
-                page["try_names"] = gr.Textbox(label="Other class names (methods that can answer for new names)", max_length=2000,
-                                               placeholder="leave empty for your classes", elem_id="try_names")
+                page["try_names"] = gr.Textbox(
+                    label="Other class names (methods that can answer for new names)",
+                    max_length=2000,
+                    placeholder="leave empty for your classes",
+                    elem_id="try_names",
+                )
             with gr.Column(scale=3, min_width=300):
                 page.chart("try_bars", "Answers")
                 page["try_table"] = gr.HTML(elem_id="try_table")

@@ -41,8 +41,15 @@ def wire(page: Page) -> None:
 
     names = everything(page)
     page.on(page["board"].click, _press, (), names, event=True, concurrency_id="compute")
-    page.on(page["sample"].click, shots.sample, [page["pack"], page["per_class"]], names, concurrency_id="compute", show_progress="minimal",
-            show_progress_on=page["shots_said"])
+    page.on(
+        page["sample"].click,
+        shots.sample,
+        [page["pack"], page["per_class"]],
+        names,
+        concurrency_id="compute",
+        show_progress="minimal",
+        show_progress_on=page["shots_said"],
+    )
     page.on(page["own"].click, shots.own, (), OUTPUTS)
     page.on(page["zip"].upload, _zip, [page["zip"]], names, concurrency_id="compute")
     page.on(page["folder"].upload, _folder, [page["folder"]], names, concurrency_id="compute")
@@ -56,7 +63,9 @@ def _press(session: Session, event: dict[str, Any]) -> dict[str, Any]:
     if event.get("act") != "files":
         return acts.press(session, event)
     listed = event.get("files") if isinstance(event.get("files"), list) else []
-    sent = [(uploaded(session, f.get("path", ""), roots()), str(f.get("name", "picture"))[:120]) for f in listed[:2001] if isinstance(f, dict)]
+    sent = [
+        (uploaded(session, f.get("path", ""), roots()), str(f.get("name", "picture"))[:120]) for f in listed[:2001] if isinstance(f, dict)
+    ]
     view = shots.files(session, event.get("card"), [(p, n) for p, n in sent if p is not None])
     if failed := [str(n)[:80] for n in event.get("failed") or ()][:3]:
         card = session.draft.card(event.get("card"))

@@ -42,13 +42,20 @@ def wire(page: Page) -> None:
     watch(page, pressed.then)
     page.on(page["stop"].click, train.stop, (), OUTPUTS, queue=False)
     for name in ("families", "supervision", "search"):
-        page.on(page[name].input, train.filtered, [page["families"], page["supervision"], page["search"]], ["methods"], trigger_mode="always_last")
+        page.on(
+            page[name].input,
+            train.filtered,
+            [page["families"], page["supervision"], page["search"]],
+            ["methods"],
+            trigger_mode="always_last",
+        )
     _knobs(page)
 
 
 def _knobs(page: Page) -> None:
     """Controls from the cards of the ticked methods, drawn again when the ticks change."""
     with page["knob_area"]:
+
         @gr.render(inputs=[page.token, page["knobs_for"]], triggers=[page["knobs_for"].change], show_progress="hidden")
         def draw(token: Any, listed: str) -> None:
             if not listed or not SESSIONS.known(token):
@@ -72,13 +79,25 @@ def _method(page: Page, session: Any, method: str) -> None:
 
 def _wired(page: Page, method: str, c: controls.Control, given: dict[str, Any]) -> None:
     part = _control(method, c, given.get(c.name, c.value))
-    page.on(part.change, lambda s, value, m=method, n=c.name: train.knob(s, m, n, value), [part], ["train_done", "go_train"], queue=False,
-            key=f"on-{method}-{c.name}")
+    page.on(
+        part.change,
+        lambda s, value, m=method, n=c.name: train.knob(s, m, n, value),
+        [part],
+        ["train_done", "go_train"],
+        queue=False,
+        key=f"on-{method}-{c.name}",
+    )
 
 
 def _control(method: str, c: controls.Control, value: Any) -> Any:
-    common = {"label": c.label, "info": c.help, "key": f"{method}-{c.name}", "min_width": 180, "preserved_by_key": ["value"],
-              "interactive": True}
+    common = {
+        "label": c.label,
+        "info": c.help,
+        "key": f"{method}-{c.name}",
+        "min_width": 180,
+        "preserved_by_key": ["value"],
+        "interactive": True,
+    }
     if c.choices:
         return gr.Radio(list(c.choices), value=value, **common)
     if c.type is bool:

@@ -12,9 +12,16 @@ def build(page: Page) -> None:
     page.actions("zero_said")
     with gr.Column(visible=False) as page.c["zero_more"]:
         with gr.Row(elem_classes="pl-columns"):
-            page["chip"] = gr.Radio(list(zero.CHIPS), value=next(iter(zero.CHIPS)), label="Sentence around the class name", scale=3, elem_id="chip")
-            page["template"] = gr.Textbox(label="or your own, with {} for the name", placeholder="a pixel drawing of a {}.", max_length=200, scale=2,
-                                          elem_id="template")
+            page["chip"] = gr.Radio(
+                list(zero.CHIPS), value=next(iter(zero.CHIPS)), label="Sentence around the class name", scale=3, elem_id="chip"
+            )
+            page["template"] = gr.Textbox(
+                label="or your own, with {} for the name",
+                placeholder="a pixel drawing of a {}.",
+                max_length=200,
+                scale=2,
+                elem_id="template",
+            )
         with gr.Row(elem_classes="pl-columns"):
             with gr.Column(scale=3, min_width=300):
                 gr.Markdown("#### Held-out pictures")
@@ -34,6 +41,8 @@ def wire(page: Page) -> None:
     names = everything(page)
     page.on(page["chip"].input, lambda s, chip: zero.sentences(s, chip, ""), [page["chip"]], names, concurrency_id="compute")
     page.on(page["template"].submit, lambda s, own: zero.sentences(s, "", own), [page["template"]], names, concurrency_id="compute")
-    page.on(page["names"].input, lambda s, n: zero.play(s, n, None), [page["names"]], ["zero_bars", "zero_picture"], trigger_mode="always_last")
+    page.on(
+        page["names"].input, lambda s, n: zero.play(s, n, None), [page["names"]], ["zero_bars", "zero_picture"], trigger_mode="always_last"
+    )
     page.on(page["similar"].click, lambda s, e: zero.pick(s, (e.get("at") or [""])[0]), (), ["zero_bars", "zero_picture"], event=True)
     page.on(page["onward"].click, lambda s: acts.go(s, "train"), (), names)
