@@ -80,11 +80,11 @@ class SoftCPT(Method):
     def _new(self, *size: int) -> Tensor:
         return 0.02 * torch.randn(*size, self.backbone.text_width, device=self.backbone.device)
 
-    def task_features(self) -> Tensor | None:
-        """Projected features of the task names [T, E], not normalised; None for a generator that knows no tasks."""
+    def task_features(self, first: int | None = None) -> Tensor | None:
+        """Projected features of the (``first``) task names [T, E], not normalised; None for a generator that knows no tasks."""
         if self.task_ctx is None:
             return None
-        words = ClassSet(tuple(f"{w}" for w, _ in self.tasks))
+        words = ClassSet(tuple(w for w, _ in self.tasks[:first]))
         ctx = self.task_ctx if self.task_ctx.ndim == 2 else self.task_ctx[: len(words)]
         return self.text(self.task_frame.inputs(words, ctx=ctx))
 
@@ -117,9 +117,10 @@ class SoftCPT(Method):
         return self._bank([(i, classes) for i, (_, classes) in enumerate(self.tasks)])
 
     def _bank(self, parts: list[tuple[int, ClassSet]]) -> Bank:
-        features = self.task_features()
+        features = self.task_features(len(parts))  # no more than is asked for, so that a reopened method answers bit for bit
         raw = [self.text(self.frame.inputs(c, ctx=self.generated(i, c, features))) for i, c in parts]
-        return Bank(parts[0][1], F.normalize(torch.cat(raw), dim=-1), {"tasks": features, "sizes": [len(c) for _, c in parts]})
+        seen = features if len(parts) == len(self.tasks) else self.task_features()
+        return Bank(parts[0][1], F.normalize(torch.cat(raw), dim=-1), {"tasks": seen, "sizes": [len(c) for _, c in parts]})
 
     def forward(self, batch: Batch, bank: Bank) -> Out:
         aux = {"sizes": bank.extra["sizes"]}
