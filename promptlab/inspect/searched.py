@@ -34,7 +34,8 @@ def search(subject: Any) -> Exhibit:
     return Exhibit(
         kind, f"What the search of {method.card.name} saw", {k: v.numpy() for k, v in arrays.items()}, {},
         "Accuracy on held-out pictures, never on test pictures; a flat top means that the choice hardly matters.",
-        (Sanity("best accuracy", float(accuracy.max()), float(accuracy.mean())),), {"knob": "log10 of the setting"} if path else {},
+        (Sanity("best accuracy", float(accuracy.max()), float(accuracy.mean())),), {"knob": "log10 of the setting"} if path else {
+            "y": "first setting", "x": "second setting"},
     )
 
 

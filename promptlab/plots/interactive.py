@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.curves import BASELINE, FONT, PALETTES
-from promptlab.plots.panels import COVER, Panel, apart, ends_of, grey, panels, placed, slides, written_in
+from promptlab.plots.panels import COVER, Panel, apart, ends_of, grey, names_are_long, panels, placed, short, slides, written_in
 from promptlab.plots.sliders import SLIDER, add_sliders
 
 INK = {False: "#374151", True: "#D1D5DB"}
@@ -69,7 +69,7 @@ def _surround(drawn: go.Figure, e: Exhibit, shown: list[Panel], low: list[Panel]
     beside = 21 * -(-entries * 175 // w) if w > NARROW else 21 * entries
     below = under + beside + sliders + 10 + 15 * (caption.count("<br>") + 1)
     names = [n for p in shown for n in (*p.y_names, *(p.series[0][1] if p.what == "bars" else ()))]
-    left = max([60, *(14 + 7 * len(str(n)) for n in names)])
+    left = max([60, *(14 + 7 * len(line) for n in names for line in short(str(n)).split("\n"))])
     head = 50 + 20 * (_wrap(e.title, w // 9).count("<br>") + 1)
     drawn.update_layout(
         title={"text": _wrap(e.title, w // 9), "x": 10 / w, "xanchor": "left", "y": 1 - 14 / (total + head + below), "yanchor": "top"},
@@ -104,7 +104,7 @@ def _height(p: Panel, side: int) -> int:
     if p.what in ("heat", "picture"):
         return min(HEIGHT[p.what], side)
     if p.what == "bars":
-        return max(180, 40 + 22 * max(len(x) for _, x, _, _ in p.series))
+        return max(180, 40 + (34 if names_are_long(p) else 22) * max(len(x) for _, x, _, _ in p.series))
     return HEIGHT[p.what]
 
 
@@ -131,7 +131,7 @@ def _heat(figure: go.Figure, p: Panel, row: int, column: int, palette: Palette) 
         opacity=COVER if p.under is not None else 1, row=row, col=column, hovertemplate="%{x}, %{y}: %{z:.3g}<extra></extra>",
     )
     figure.update_yaxes(autorange="reversed", title_text=p.y_title or None, row=row, col=column, automargin=True)
-    figure.update_xaxes(tickangle=-60 if any(len(n) > 3 for n in p.x_names) else 0, row=row, col=column)
+    figure.update_xaxes(title_text=p.x_title or None, tickangle=-60 if any(len(n) > 3 for n in p.x_names) else 0, row=row, col=column)
     if square:
         axis = figure.get_subplot(row, column).xaxis.plotly_name.replace("axis", "")
         figure.update_yaxes(scaleanchor=axis, showticklabels=bool(p.y_names), constrain="domain", showgrid=False, row=row, col=column)
@@ -176,7 +176,7 @@ def _bars(figure: go.Figure, p: Panel, row: int, column: int, palette: Palette) 
         figure.add_scatter(x=[low, high], y=[name, name], mode="lines", line={"color": BASELINE, "width": 8}, opacity=0.6,
                            showlegend=False, hovertemplate="null band %{x:.3g}<extra></extra>", row=row, col=column)
     for name, x, y, how in p.series:
-        faint = name in ("zero-shot", "before the step")
+        faint = name in ("zero-shot", "before", "before the step")
         colour = BASELINE if faint else palette[used % len(palette)]
         used += not faint
         if how.get("dot"):
@@ -186,7 +186,11 @@ def _bars(figure: go.Figure, p: Panel, row: int, column: int, palette: Palette) 
         figure.add_bar(x=y, y=x, name=name, orientation="h", marker={"color": colour}, row=row, col=column)
         if how.get("stack"):
             figure.update_layout(barmode="stack")
+    names = list(p.series[0][1])
     figure.update_yaxes(autorange="reversed", automargin=True, type="category", row=row, col=column)
+    if any("\n" in short(n) for n in names):
+        said = [short(n).replace("<", "&lt;").replace("\n", "<br>") for n in names]
+        figure.update_yaxes(tickvals=names, ticktext=said, row=row, col=column)
     _axes(figure, p, row, column)
 
 

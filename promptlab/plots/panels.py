@@ -5,6 +5,7 @@ The makers stand in ``promptlab.plots.kinds``, one file a family of kinds; a fil
 """
 
 import pkgutil
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -18,6 +19,7 @@ WIDE = 8  # names on the horizontal axis
 MOST_BARS = 20  # bars under one another
 COVER = 0.72  # how much of a picture the map over it hides
 WRITTEN = (8, 4)  # rows and columns of a matrix whose numbers stand in its cells
+LETTERS, ALONE = 26, 20  # letters of a line of a name on an axis; with more than so many the panel has its row for itself
 MOST = 6  # panels of one row of maps; more would not be readable at 400 px
 
 
@@ -102,7 +104,7 @@ def placed(shown: Sequence[Panel], width: float, cell: float, wide: float) -> tu
     spans = [span if is_wide(p) else 1 for p in shown]
     columns = min(sum(spans), beside * span)
     places, row, at = [], 0, 0
-    for n in (min(s, columns) for s in spans):
+    for n in (columns if names_are_long(p) else min(s, columns) for p, s in zip(shown, spans)):
         if at + n > columns:
             row, at = row + 1, 0
         places.append((row, at, n))
@@ -126,6 +128,11 @@ def apart(names: Sequence[str]) -> list[str]:
         seen[n] = seen.get(n, 0) + 1
         out.append(n + chr(0x200B) * (seen[n] - 1))
     return out
+
+
+def names_are_long(p: Panel) -> bool:
+    """Bars whose names would reach into a panel at their left."""
+    return p.what == "bars" and any(len(line) > ALONE for s in p.series for n in s[1] for line in short(str(n)).split("\n"))
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
@@ -174,6 +181,24 @@ def one_bar_each(title: str, z: np.ndarray, names: Sequence[str]) -> Panel:
     return Panel("bars", counted(title, order, z), series=((title, at, z[order], {}),))
 
 
+def pair_of_bars(e: Exhibit, names: Sequence[str]) -> list[Panel]:
+    """ "before" and "after" [n] of an exhibit side by side, where it has both."""
+    both = [e.arrays.get(k) for k in ("before", "after")]
+    if any(z is None or z.ndim != 1 for z in both) or len(both[0]) != len(both[1]):
+        return []
+    change = both[1] - both[0]
+    order = np.sort(largest(change)) if len(change) > MOST_BARS else np.arange(len(change))
+    at = distinct(names)[order] if len(names) == len(change) else np.array([str(i + 1) for i in order])
+    pair = tuple((said, at, z[order], {}) for z, said in zip(both, ("before", "after")))
+    return [Panel("bars", counted("before and after", order, change) if len(order) < len(change) else "before and after", series=pair)]
+
+
+def short(name: str) -> str:
+    """A name of an axis on at most two lines."""
+    lines = textwrap.wrap(name, LETTERS)
+    return "\n".join(lines if len(lines) < 3 else [lines[0], lines[1][: LETTERS - 1] + "…"]) or name
+
+
 def one_matrix(title: str, z: np.ndarray, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Panel:
     """A heat map of [n, m] with names where they fit."""
     return Panel("heat", title, z, x_names=tuple(columns) if len(columns) == z.shape[1] else (),
@@ -182,9 +207,10 @@ def one_matrix(title: str, z: np.ndarray, rows: Sequence[str] = (), columns: Seq
 
 def plain(e: Exhibit) -> list[Panel]:
     """A panel for each array, by its shape and the labels whose lengths fit."""
-    out: list[Panel] = []
-    for name, z in e.arrays.items():
-        fits = {len(v): v for v in reversed(list(e.labels.values()))}
+    fits = {len(v): v for v in reversed(list(e.labels.values()))}
+    out = pair_of_bars(e, fits.get(len(e.arrays.get("before", ())), ()))
+    paired = ("before", "after") if out else ()
+    for name, z in ((k, v) for k, v in e.arrays.items() if k not in paired):
         if z.ndim == 3 and z.shape[-1] == 3:
             out.append(Panel("picture", name, z))
         elif z.ndim == 1 and len(z):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from promptlab.inspect.exhibit import Exhibit
 from promptlab.plots.curves import BASELINE, PALETTES
-from promptlab.plots.panels import COVER, Panel, grey, panels, placed, slides, written_in
+from promptlab.plots.panels import COVER, Panel, grey, panels, placed, short, slides, written_in
 
 NAMED = 24
 SHEET = 4  # frames of a replay on paper
@@ -51,8 +51,12 @@ def _height(p: Panel, side: float) -> float:
     if p.what in ("heat", "picture"):
         return min(side, 3.5)
     if p.what == "bars":
-        return max(2.2, 0.6 + (0.3 if p.marks else 0.22) * max(len(x) for _, x, _, _ in p.series))
+        return max(2.2, 0.6 + (0.3 if p.marks or _long(p) else 0.22) * max(len(x) for _, x, _, _ in p.series))
     return 4.0 if p.what == "points" else 2.8
+
+
+def _long(p: Panel) -> bool:
+    return any("\n" in short(n) for _, x, _, _ in p.series for n in x)
 
 
 def _heat(axis: Axes, p: Panel, palette: tuple[str, ...]) -> None:
@@ -111,7 +115,7 @@ def _bars(axis: Axes, p: Panel, palette: tuple[str, ...]) -> None:
     names = list(p.series[0][1])
     base, size = np.zeros(len(names)), 0.8 if stacked else 0.8 / len(p.series)
     for i, (name, x, y, how) in enumerate(p.series):
-        faint = name in ("zero-shot", "before the step")
+        faint = name in ("zero-shot", "before", "before the step")
         colour = BASELINE if faint else palette[used % len(palette)]
         used += not faint
         if how.get("dot"):
@@ -122,7 +126,7 @@ def _bars(axis: Axes, p: Panel, palette: tuple[str, ...]) -> None:
         at = np.arange(len(x)) + (0 if stacked else (i - (len(p.series) - 1) / 2) * size)
         axis.barh(at, y, size, left=base if stacked else None, label=name, color=colour)
         base = base + y if stacked else base
-    axis.set_yticks(range(len(names)), [_printable(n) for n in names])
+    axis.set_yticks(range(len(names)), [_printable(short(n)) for n in names])
     axis.set_ylim(len(names) - 0.4, -0.7)
     for i, (_, low, high) in enumerate(p.marks):
         axis.plot([low, high], [i, i], color=BASELINE, linewidth=5, alpha=0.6, solid_capstyle="butt")

@@ -118,8 +118,9 @@ def text_heat(e: Exhibit) -> list[Panel]:
         scale = shared(*(v for v in e.arrays.values() if v.ndim == 2)) if "before" in e.arrays else shared(z)
         names = tuple(e.labels.get(k, next((v for v in e.labels.values() if len(v) == z.shape[1]), ())))
         rows = tuple(e.labels.get("layer", [str(i + 1) for i in range(len(z))]))
-        out.append(Panel("heat", {"before": start, "after": "tuned"}.get(k, k), z, x_names=names, y_names=rows, y_title="layer",
-                         **scale))
+        said = {"before": start, "after": "tuned"}.get(k, k)
+        titles = {"x_title": e.settings.get("x", ""), "y_title": e.settings.get("y", "layer")}
+        out.append(Panel("heat", said, z, x_names=names, y_names=rows, **titles, **scale))
     return out
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from promptlab.inspect.exhibit import Exhibit
-from promptlab.plots.panels import MOST, MOST_BARS, Panel, counted, largest, one_bar_each, one_matrix, plain
+from promptlab.plots.panels import MOST, MOST_BARS, Panel, counted, largest, one_bar_each, one_matrix, pair_of_bars, plain
 
 FEW = 7  # lines that colours tell apart
 
@@ -48,8 +48,11 @@ def words(e: Exhibit) -> list[Panel]:
 
 def matrix(e: Exhibit) -> list[Panel]:
     """Matrices with names on both sides, and bars of what has one value a row."""
-    out, names = [], tuple(next(iter(e.labels.values()), ()))
+    names = tuple(next(iter(e.labels.values()), ()))
+    out = pair_of_bars(e, names)
     for k, z in e.arrays.items():
+        if out and z.ndim == 1 and k in ("before", "after"):
+            continue
         if z.ndim == 2 and z.shape[0] == z.shape[1]:
             out.append(one_matrix(k, z, e.labels.get(k, names), e.labels.get(k, names)))
         elif z.ndim == 2 and k in e.labels:
