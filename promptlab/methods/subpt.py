@@ -65,7 +65,8 @@ class SubPT(Method):
                  "other distances than the cosine are left out of NFL; they cannot run in the code",
                  "NFL's hundred names are given, where the code takes ImageNet's"),
         job=Job(against="coop", test="new", against_hyper={"optimiser": "sgd", "lr": 0.01, "steps": None, "epochs": 20,
-                                                         "schedule": "constant"}),
+                                                         "schedule": "constant"},
+                note="so few epochs do not over-fit pocket late, which is what the second run is to prevent"),
     )
     Hyper = Hyper
 

@@ -55,8 +55,7 @@ class VariationalPrompt(Method):
         departs=("answers use the same samples every time (drawn from the seed); the code draws new ones",
                  "any batch with image posteriors; the code runs with one picture at a time", "float32 learnables instead of float16",
                  "the initial log-variance can be set: as published the first contexts are nearly pure noise (std 1 to 1.6)"),
-        job=Job(against="coop", test="base", shots=4, against_hyper={"ctx_init": "a photo of a"},
-                note="from the same words new classes lose as much as with coop here; the averaged samples help where shots are few"),
+        job=Job(against="coop", test="new", shots=4, hyper={"log_variance": -7.0}, against_hyper={"ctx_init": "a photo of a"}),
     )
     Hyper = Hyper
 
