@@ -161,6 +161,8 @@ def test_reload_and_second_tab_find_the_running_fit_and_stop_keeps_it(visitor):
     page.locator("#stop:not([disabled])").click()
     visitor.see("what was learned so far is kept", "#train_done")
     visitor.see("CoOp (stopped)", "#runs")
+    cut = ("signal is aborted", "Connection errored out")  # gradio says so of the stream that a reload cuts
+    visitor.errors = [e for e in visitor.errors if not any(c in e for c in cut)]
 
 
 def test_two_browsers_never_see_each_other(chromium, served, tmp_path):

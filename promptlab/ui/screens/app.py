@@ -39,6 +39,7 @@ def build_app() -> gr.Blocks:
     page = Page()
     with gr.Blocks(title="promptlab", fill_width=True, analytics_enabled=False, delete_cache=(600, 7200)) as app:
         page.token = gr.BrowserState(None, storage_key="promptlab-session", secret="promptlab")  # noqa: S106 - no secret: it only scrambles
+        page["ready"] = gr.State(False)  # a page selects its first tab by itself; only what a visitor selects later counts
         frame_screen.build(page)
         learn_screen.build(page)
         with gr.Column(elem_id="main"):
@@ -56,7 +57,7 @@ def build_app() -> gr.Blocks:
 
 def _wire(page: Page, app: gr.Blocks) -> None:
     for key, _, screen, show in SCREENS:
-        page.on(page[f"tab_{key}"].select, _shown(key, show), (), [*screen.OUTPUTS])
+        page.on(page[f"tab_{key}"].select, _shown(key, show), [page["ready"]], [*screen.OUTPUTS])
         screen.wire(page)
     frame_screen.wire(page)
     learn_screen.wire(page)
@@ -74,7 +75,9 @@ def _wire(page: Page, app: gr.Blocks) -> None:
 
 
 def _shown(key: str, show: Any) -> Any:
-    def shown(session: Session) -> dict[str, Any]:
+    def shown(session: Session, ready: bool) -> dict[str, Any]:
+        if not ready:
+            return {}
         session.view["screen"] = key
         return show(session)
 
@@ -102,7 +105,7 @@ def _enter(page: Page) -> Any:
         except PromptlabError as error:
             token = SESSIONS.new() if "session" in str(error) else token
             view = {"status": frame.error(str(error))}
-        view |= {"sample": Up(interactive=True), "own": Up(interactive=True)}  # from now on a press has a session
+        view |= {"ready": True, "sample": Up(interactive=True), "own": Up(interactive=True)}  # from now on a press has a session
         return {page.token: token, **page.update(view)}
 
     return enter
