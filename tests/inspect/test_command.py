@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from promptlab import api
+from promptlab import api, registry
 from promptlab.backbones.load import load
 from promptlab.cli import build
 from promptlab.inspect import COMPARISONS, EXHIBITS, Exhibit
@@ -109,7 +109,7 @@ def test_runs_beside_each_other(ask, store, run, tmp_path):
     counts = Exhibit.from_json(ask("--what", "confusion", "--json").stdout).arrays["counts"]
     assert counts.trace() / counts.sum() == pytest.approx(run.report.headline, abs=1e-6)
     before = ask("--what", "shift", "--split", "support", "--against", store / plain.id, "--json")
-    assert Exhibit.from_json(before.stdout).settings["before"] == plain.method.card.name
+    assert Exhibit.from_json(before.stdout).settings["before"] == registry.card("zero_shot").name
 
 
 def test_umap_is_asked_for_in_one_sentence(ask, monkeypatch):
