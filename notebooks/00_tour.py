@@ -71,7 +71,7 @@ print(trainer.message)
 # %% [markdown]
 # ## Did it help?
 #
-# **Before you run:** two methods, one draw of shots. Is one point of difference enough to call one of them better?
+# **Before you run:** three methods, one draw of shots. Is one point of difference enough to call one of them better?
 
 # %%
 tip = pl.fit("tip_adapter", clip, task, preset="demo")

@@ -72,10 +72,11 @@ def stamp(path: Path) -> str:
 def build(path: Path, out: Path, plain: bool = False, force: bool = False) -> float | None:
     """Write one notebook; its seconds, or None where nothing had to be done."""
     target = out / f"{path.stem}.ipynb"
-    if not plain and not force and target.is_file() and nbformat.read(target, 4).metadata.get("source") == stamp(path):
+    source = stamp(path)  # before it runs: a source that is edited meanwhile must be built again
+    if not plain and not force and target.is_file() and nbformat.read(target, 4).metadata.get("source") == source:
         return None
     notebook, seconds, busy = (read(path), 0.0, 0.0) if plain else execute(path)
-    notebook.metadata.update(source=stamp(path), seconds=round(seconds, 1), cpu_seconds=round(busy, 1))
+    notebook.metadata.update(source=source, seconds=round(seconds, 1), cpu_seconds=round(busy, 1))
     out.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     return seconds
