@@ -186,6 +186,7 @@ def dressed(figure: go.Figure, height: int, title: str) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0},
     )
-    figure.update_xaxes(gridcolor="rgba(138,143,152,0.25)", automargin=True)
-    figure.update_yaxes(gridcolor="rgba(138,143,152,0.25)", automargin=True)
+    faint = "rgba(138,143,152,0.25)"
+    figure.update_xaxes(gridcolor=faint, zerolinecolor=faint, automargin=True)
+    figure.update_yaxes(gridcolor=faint, zerolinecolor=faint, automargin=True)
     return figure

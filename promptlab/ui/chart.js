@@ -22,6 +22,7 @@ const draw = async () => {
   const layout = {...value.layout, autosize: true, width: undefined, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)'};
   layout.font = {...(layout.font || {}), color: ink};
   layout.annotations = (layout.annotations || []).map(a => ({...a, font: {...(a.font || {}), color: ink}}));
+  for (const k of Object.keys(layout)) if (/^[xy]axis/.test(k)) layout[k] = {zerolinecolor: 'rgba(138,143,152,0.4)', ...layout[k]};
   if (layout.title && layout.title.font) layout.title = {...layout.title, font: {...layout.title.font, color: ink}};
   box.style.height = (layout.height || 320) + 'px';
   box.setAttribute('aria-label', (layout.title && layout.title.text) || 'chart');

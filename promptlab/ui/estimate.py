@@ -62,7 +62,7 @@ def learn(card: Card, hyper: Any, clip: Any, classes: int, support: int, tests: 
     """A fit has ended: remember how wrong the estimate was."""
     guess = raw(card, hyper, clip, classes, support, tests)
     if guess > 0 and took > 0.05:
-        _SEEN[(card.id, clip.name)] = (min(50.0, max(0.02, took / guess)), peak or 0.0)
+        _SEEN[(card.id, clip.name)] = (min(4.0, max(0.25, took / guess)), peak or 0.0)
 
 
 def words(card: Card, hyper: Any, clip: Any, classes: int, support: int, tests: int) -> str:

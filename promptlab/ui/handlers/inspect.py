@@ -17,6 +17,7 @@ from promptlab.ui.pieces import act, empty, error, note, percent, t, table
 from promptlab.ui.session import Session
 
 LENSES = ("evidence", "prompt", "map", "replay", "more")
+WIDE = 700  # px that an exhibit is laid out for; it is then as wide as its place
 ELSEWHERE = {"curves", "evidence", "words", "shift"}  # exhibits that have a place of their own
 
 
@@ -157,7 +158,7 @@ def prompt(session: Session, r: Any) -> View:
     ]
     trust = "".join(f"<li>{t(str(s))}</li>" for s in e.sanity)
     said = f"<ul class='pl-list'>{trust}</ul>{note(e.note)}{table(['vector', 'nearest words', 'distance', 'null band', ''], rows)}"
-    return {"words": linked.safe(draw(e), session.data.names), "words_said": said, "drift": replay.drift(r)}
+    return {"words": linked.safe(draw(e, width=WIDE), session.data.names), "words_said": said, "drift": replay.drift(r)}
 
 
 def more(session: Session, r: Any) -> View:
@@ -179,7 +180,7 @@ def more(session: Session, r: Any) -> View:
         table([t(k) for k in rows[0]], [[t(f"{v:.4g}" if isinstance(v, float) else v) for v in x.values()] for x in rows]) if rows else ""
     )
     said = f"<p>{t(e.note)} {t(' · '.join(map(str, e.sanity)))}</p><details><summary>The same as a table</summary>{twin}</details>"
-    return {"exhibit": menu, "exhibit_plot": linked.safe(draw(e), session.data.names), "exhibit_said": said}
+    return {"exhibit": menu, "exhibit_plot": linked.safe(draw(e, width=WIDE), session.data.names), "exhibit_said": said}
 
 
 def _first(r: Any, wanted: Sequence[str], one: Any) -> str:
