@@ -113,6 +113,8 @@ def test_three_clicks_from_an_empty_page_to_a_trained_coop(visitor):
     visitor.tab("share")
     page.locator("#surprise").click()
     visitor.see("how sure", "#try_table")
+    page.locator("#share_run input").click()
+    page.get_by_role("option", name="CoOp").first.click()
     page.locator("#export").click()
     page.locator("#file a").first.wait_for()
 
