@@ -241,6 +241,7 @@ def formats():
 SEEDS = formats()
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(
     st.sampled_from(SEEDS),

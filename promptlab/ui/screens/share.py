@@ -63,8 +63,12 @@ def wire(page: Page) -> None:
     page.on(page["try_names"].submit, _predict, [page["try_picture"], page["try_names"]], bars)
     page.on(page["surprise"].click, lambda s: {"try_picture": share.surprise(s)}, (), ["try_picture"])
     page.on(page["add"].click, share.add, [page["try_picture"], page["add_class"]], everything(page), concurrency_id="compute")
-    page.on(page["export"].click, lambda s, r: {"file": Up(value=share.export(s, r), visible=True)}, [page["share_run"]], ["file"], **_busy(page["export"]))
-    page.on(page["report"].click, lambda s: {"file": Up(value=share.html_report(s), visible=True)}, (), ["file"], concurrency_id="compute", **_busy(page["report"]))
+    page.on(page["export"].click, lambda s, r: _file(share.export(s, r)), [page["share_run"]], ["file"], **_busy(page["export"]))
+    page.on(page["report"].click, lambda s: _file(share.html_report(s)), (), ["file"], concurrency_id="compute", **_busy(page["report"]))
+
+
+def _file(path: str) -> dict[str, Any]:
+    return {"file": Up(value=path, visible=True)}
 
 
 def _busy(button: Any) -> dict[str, Any]:
