@@ -186,7 +186,7 @@ def pair(session: Session, a: str | None, b: str | None) -> View:
 def _matrix(session: Session, run: Any) -> Any:
     names = session.data.names
     counts = confusion(run.report, names).arrays["counts"]
-    made = linked.matrix(counts, names, names, title=f"{core.title(run.key)}: true class (rows), answer (columns)", named=linked.BESIDE)
+    made = linked.matrix(counts, names, names, title=f"{core.title(run.key)}: true class ↓, answer →", named=linked.BESIDE)
     return linked.safe(made, names)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from promptlab.ui import says
-from promptlab.ui.handlers import acts, shots
+from promptlab.ui.handlers import acts, shots, train, zero
 from promptlab.ui.screens.wire import Page, uploaded
 from promptlab.ui.session import Session
 
@@ -41,7 +41,7 @@ def wire(page: Page) -> None:
 
     names = everything(page)
     page.on(page["board"].click, _press, (), names, event=True, concurrency_id="compute")
-    page.on(
+    sampled = page.on(
         page["sample"].click,
         shots.sample,
         [page["pack"], page["per_class"]],
@@ -50,11 +50,17 @@ def wire(page: Page) -> None:
         show_progress="minimal",
         show_progress_on=page["shots_said"],
     )
+    page.on(sampled.then, _ahead, (), names)
     page.on(page["own"].click, shots.own, (), OUTPUTS)
     page.on(page["zip"].upload, _zip, [page["zip"]], names, concurrency_id="compute")
     page.on(page["folder"].upload, _folder, [page["folder"]], names, concurrency_id="compute")
     page.on(page["see"].click, lambda s: acts.go(s, "zero"), (), names, concurrency_id="compute")
     page.on(page["snap_add"].click, _snap, [page["snap"], page["snap_class"]], names)
+
+
+def _ahead(session: Session) -> dict[str, Any]:
+    """The next two screens are filled before they are asked for."""
+    return {**zero.show(session), **train.show(session)} if session.data is not None else {}
 
 
 def _press(session: Session, event: dict[str, Any]) -> dict[str, Any]:
