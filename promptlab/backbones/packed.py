@@ -23,8 +23,10 @@ BUDGET = 3 * 2**30  # bytes of activations above which blocks are recomputed in 
 
 
 def expressible(s: Session, x: TextInput, share: bool) -> bool:
-    """True if every edit of a text value acts on shared prefix slots or token by token."""
+    """True if every edit of a text value acts on shared prefix slots or token by token, and no pooled row lies in a shared prefix."""
     p = x.prefix.shape[1] if share and not x.zipped else 0
+    if p and int(x.eot.min()) < p:
+        return False
     for name, edits in s.edited_points().items():
         if name == "text.pooled":
             continue

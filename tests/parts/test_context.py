@@ -61,6 +61,16 @@ def test_words_equal_the_sentence(words: str, position: str, sentence: str) -> N
     close(features(context), normalize(clip.encode_text(NAMES.prompts(sentence)).pooled, dim=-1))
 
 
+def test_vectors_may_reach_beyond_the_end_of_a_short_sentence() -> None:
+    """Six vectors in place of "itap cat . EOT ..." : the pooled row is then a vector that all names share."""
+    model, clip = pair()
+    context = Context(clip, NAMES, 6, words="itap", learn=6)
+    ours, theirs = features(context), plain.features(model, NAMES.names, context.ctx, "itap")
+    close(ours, theirs)
+    (a,), (b,) = (torch.autograd.grad(f[:, 0].sum(), context.ctx, retain_graph=True) for f in (ours, theirs))
+    close(a, b, 1e-4 * float(b.abs().max()))
+
+
 @pytest.mark.parametrize("position", ["end", "middle", "front"])
 def test_a_word_of_several_tokens_shifts_the_cut(position: str) -> None:
     """As in the public code: n counts words, so "hologram" leaves its last tokens as fixed text (and moves a cut inside the name)."""
