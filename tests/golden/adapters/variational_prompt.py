@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from promptlab.methods.variational_prompt import VariationalPrompt, divergence
 from tests.golden import make
@@ -11,16 +12,28 @@ from tests.golden.harness import Case
 VECTORS = {"mean": "mean_posterior", "log_variance": "std_posterior"}
 
 
+class Hidden(VariationalPrompt):
+    """The method with networks of any hidden width, which our share of the joint width may not give."""
+
+    hidden = 0
+
+    def __init__(self, backbone: Any, task: Any, hyper: Any):
+        super().__init__(backbone, task, hyper)
+        for net in (self.mean, self.log_variance) if self.hidden else ():
+            net[0], net[2] = nn.Linear(backbone.joint_dim, self.hidden), nn.Linear(self.hidden, self.hidden)
+            net[4] = nn.Linear(self.hidden, backbone.text_width)
+
+
 def run(case: Case) -> dict[str, Any]:
     s = case.settings
     by_image = s.get("mode") == "conditional"
-    joint = case.backbone().joint_dim
     values = {**make.context(case), "posterior": "image" if by_image else "shared", "n_samples": s["n_samples"],
-              "kl_weight": s["kl_weight"], "reduction": joint // s["meta_hidden"] if by_image else None}
+              "kl_weight": s["kl_weight"]}
     theirs = {f"{ours}.{i}.{kind}": f"meta_net.weight_{ours}.module.{i}.{kind}" for ours in VECTORS for i in (0, 2, 4)
               for kind in ("weight", "bias")} if by_image else VECTORS
     load = theirs | ({} if s.get("ctx_init") else {"context.ctx": "ctx"})
-    method = make.method(VariationalPrompt, case, values, **load)
+    kind = type("Hidden", (Hidden,), {"hidden": s.get("meta_hidden", 0) if by_image else 0})
+    method = make.method(kind, case, values, **load)
     method.noise = lambda: case.inputs["eps"].flatten(0, 1)
     batch, own = make.batch(case), dict(method.named_parameters())
     rows = [_of(method, batch.row(i)) for i in range(len(batch))]
