@@ -73,7 +73,7 @@ class TCP(Method):
 
     def words(self, text: str) -> Tensor:
         """Token embeddings [n, D] of the first n tokens."""
-        return self.backbone.prompts([text]).suffix[0, : self.hyper.n_ctx]
+        return self.backbone.prompts([text.replace("_", " ")]).suffix[0, : self.hyper.n_ctx]
 
     def classes(self, names: ClassSet) -> Bank:
         h, n = self.hyper, self.context.n_ctx

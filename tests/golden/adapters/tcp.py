@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from promptlab.losses import cosine_distance
 from promptlab.methods.tcp import TCP
@@ -12,13 +13,24 @@ from tests.golden.harness import Case
 NET = [f"meta_net.{layer}.{kind}" for layer in ("linear1", "linear2") for kind in ("weight", "bias")]
 
 
+class Hidden(TCP):
+    """The method with a network of any hidden width, which our share of the joint width may not give."""
+
+    hidden = 0
+
+    def __init__(self, backbone: Any, task: Any, hyper: Any):
+        super().__init__(backbone, task, hyper)
+        if self.hidden:
+            self.meta_net.linear1 = nn.Linear(backbone.joint_dim, self.hidden)
+            self.meta_net.linear2 = nn.Linear(self.hidden, hyper.n_ctx * backbone.text_width)
+
+
 def run(case: Case) -> dict[str, Any]:
     s = case.settings
-    joint = case.backbone().joint_dim
     values = {**make.context(case), "weight": s.get("weight"), "layer": s.get("inject_layer"), "mix": s.get("mix"), "prompt": case.prompt,
-              "reference": s.get("reference_template"), "reduction": joint // s["meta_hidden"] if "meta_hidden" in s else None}
+              "reference": s.get("reference_template")}
     load = {name: name for name in NET} | ({} if s.get("ctx_init") else {"context.ctx": "ctx"})
-    method = make.method(TCP, case, values, **load)
+    method = make.method(type("Hidden", (Hidden,), {"hidden": s.get("meta_hidden", 0)}), case, values, **load)
     batch, bank = make.batch(case), method.bank()
     out = method(batch, bank)
     terms = method.loss(out, batch)
