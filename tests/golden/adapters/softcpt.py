@@ -25,6 +25,7 @@ def run(case: Case) -> dict[str, Any]:
         at += about["classes"]
     hyper = build_hyper("softcpt", SoftCPT.Hyper, {ours: s[theirs] for ours, theirs in KNOBS.items() if s.get(theirs) is not None})
     method = SoftCPT(case.backbone(), Task("single", tasks[0][1], tasks[0][0]), hyper)
+    method.tasks = (tasks[0],)  # named as in the case, whatever we read out of a task's name
     method.along(tasks[1:])
     own = dict(method.named_parameters())
     with torch.no_grad():
@@ -49,7 +50,7 @@ def run(case: Case) -> dict[str, Any]:
             grads[f"grad.{theirs}"] = torch.zeros_like(case.learnables[theirs])
     return case.named({
         "label": labels(case, tasks), "task_features": seen, "text_features": bank.text, "logits": out.pred, "loss": loss,
-        "task_tokens": lambda: method.backbone.tokenize([s["task_prompt"].replace("{}", n) for n, _ in tasks]),
+        "task_tokens": lambda: method.backbone.tokenize([s["task_prompt"].replace("{}", n.replace("_", " ")) for n, _ in tasks]),
         "class_features": lambda: torch.cat([method.class_features(i, c) for i, (_, c) in enumerate(tasks)]),
         "ctx": torch.stack(parts) if hyper.per == "task" else torch.cat(parts), **grads,
     })
@@ -59,6 +60,7 @@ def unused(case: Case, tasks: list[tuple[str, ClassSet]], s: Any) -> torch.Tenso
     """Task features of the class-only generator, which the original computes and drops."""
     hyper = build_hyper("softcpt", SoftCPT.Hyper, {ours: s[theirs] for ours, theirs in KNOBS.items() if ours.startswith("task_")})
     method = SoftCPT(case.backbone(), Task("single", tasks[0][1], tasks[0][0]), hyper)
+    method.tasks = (tasks[0],)
     method.along(tasks[1:])
     with torch.no_grad():
         method.task_ctx.copy_(case.learnables["task_prompt_learner.ctx"])
