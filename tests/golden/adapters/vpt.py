@@ -10,7 +10,7 @@ from tests.golden.harness import Case
 def run(case: Case) -> dict[str, Any]:
     s = case.settings
     layers = 1 if s["depth"] == "shallow" else s["layers"]
-    place = s["insertion"].removeprefix("end_")
+    place = "after_ln_pre" if "after_ln_pre" in s["insertion"] else "before_ln_pre"
     names = {f"vision.tokens.{i}": f"ctx_vision.{i}" for i in range(layers)}
     method = make.method(VPT, case, {"n_ctx": s["n_ctx"], "depth": layers, "insertion": place, "template": case.prompt}, **names)
     batch = make.batch(case)
