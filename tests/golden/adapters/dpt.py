@@ -35,11 +35,10 @@ def run(case: Case) -> dict[str, Any]:
     loss = sum(method.loss(out, batch).values())
     loss.backward()
     own = dict(method.named_parameters())
-    phase = s["phase"]
-    grads = {f"{phase}.grad.{theirs}": stored(own[ours].grad, case, f"{phase}.grad.{theirs}") for ours, theirs in names.items()}
+    grads = {f"grad.{theirs}": stored(own[ours].grad, case, f"grad.{theirs}") for ours, theirs in names.items()}
     return case.named({
         "labels": case.labels, "selected": out.aux["chosen"], "image_features": out.aux["image"], "text_features": bank.extra["raw"],
         "logits": out.pred, "layer_logits": out.aux["layer_logits"].transpose(1, 2), "logits_text_only": out.aux["text_only"],
         "logits_image_only": out.aux["image_only"], "ce": cross_entropy(out.pred, batch.target), "loss": loss, **grads,
-        f"{phase}.grad.extractor.ctx": torch.stack([layer.extra.grad for layer in method.aware]),
+        "grad.extractor.ctx": torch.stack([layer.extra.grad for layer in method.aware]),
     })

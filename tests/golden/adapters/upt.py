@@ -62,7 +62,7 @@ def outputs(method: Any, case: Case, names: dict[str, str]) -> dict[str, Any]:
 
 def stored(grad: torch.Tensor, case: Case, name: str) -> torch.Tensor:
     """The rows that the case keeps of a large gradient: "..., rows 188 to 191"."""
-    about = next((o for o in case.outputs if o["array"] == name), None)
+    about = next((o for o in case.outputs if o["array"] == name or o["array"].endswith(f".{name}")), None)
     if about is None or "rows " not in about["meaning"]:
         return grad
     first, last = (int(w) for w in about["meaning"].rsplit("rows ", 1)[1].split(" to "))
