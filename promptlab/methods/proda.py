@@ -41,6 +41,12 @@ class Hyper(Train):
     epochs: int = knob(100, 0, 10000, help="passes over the support set")
 
 
+def alike(free: Tensor) -> Tensor:
+    """Mean absolute cosine of different rows of unit features [N, E]."""
+    cosines, n = (free @ free.T).abs(), len(free)
+    return (cosines.sum() - cosines.diagonal().sum()) / (n * (n - 1))
+
+
 class RawNames(Context):
     """Sentences with the names as they are, while their length is still counted with spaces for underscores."""
 
@@ -111,10 +117,8 @@ class ProDA(Method):
 
     def loss(self, out: Out, batch: Batch) -> dict[str, Tensor]:
         terms = {"task": self.kind.loss(self.upper(out, batch.target), batch.target)}
-        free, n = out.aux["free"], self.hyper.n_prompts
-        if n > 1:
-            alike = (free @ free.T).abs()
-            terms["diversity"] = self.hyper.diversity * (alike.sum() - alike.diagonal().sum()) / (n * (n - 1))
+        if self.hyper.n_prompts > 1:
+            terms["diversity"] = self.hyper.diversity * alike(out.aux["free"])
         return terms
 
     def fit(self, episode: Episode, ctx: Any) -> Iterator[Event]:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.nn.functional import normalize
 
-from promptlab.methods.proda import ProDA
+from promptlab.methods.proda import ProDA, alike
 from tests.golden import make
 from tests.golden.harness import Case
 
@@ -49,4 +49,4 @@ def _step(method: ProDA, part: Any, ours: list[int]) -> dict[str, Any]:
     loss.backward()
     grad = torch.cat([c.ctx.grad.reshape(-1, *c.ctx.shape[-2:]) for c in method.places.values()])
     return {"logits": method.upper(out, part.target), "loss_upper": terms["task"], "loss": loss,
-            "loss_div": terms["diversity"] / (method.hyper.diversity or 1.0), "grad.ctx": grad[[ours.index(i) for i in range(len(ours))]]}
+            "loss_div": alike(out.aux["free"]), "grad.ctx": grad[[ours.index(i) for i in range(len(ours))]]}
