@@ -34,7 +34,7 @@ def run(case: Case) -> dict[str, Any]:
         "image_features": torch.stack([o.aux["feature"] for o in outs]), "final_logits": pred,
         "accuracy": 100 * pred.argmax(-1).eq(case.labels).float().mean(),
         **{f"{k}_sizes": torch.tensor(q.sizes) for k, q in queues.items()},
-        **{f"{k}_keys": q.keys() for k, q in queues.items() if len(q)},
+        **{f"{k}_keys": q.keys() if len(q) else text[:0] for k, q in queues.items()},
         **{f"{k}_losses": torch.tensor([i.entropy for _, i in q.ordered()]) for k, q in queues.items()},
-        **{f"{k}_probs": q.probs() for k, q in queues.items() if len(q)},
+        **{f"{k}_probs": q.probs() if len(q) else plain[:0] for k, q in queues.items()},
     })
