@@ -39,10 +39,10 @@ def pictures(case: Case, item: Any) -> torch.Tensor:
 
 
 def labels(item: Any) -> torch.Tensor:
-    """"the label at flat index n over [image, row, column] is (3 n) mod 8"."""
-    found = re.search(r"\((\d+) n\) mod (\d+)", item["make"]["rule"])
-    count = torch.Size(item["shape"]).numel()
-    return ((int(found[1]) * torch.arange(count)) % int(found[2])).reshape(item["shape"])
+    """"the label at flat index n over [image, row, column] is (3 n) mod 8"; "(n + 1) mod 8" and the like too."""
+    found = re.search(r"\bis \(?(\d*) ?n(?: \+ (\d+))?\)? mod (\d+)", item["make"]["rule"])
+    index = torch.arange(torch.Size(item["shape"]).numel())
+    return ((int(found[1] or 1) * index + int(found[2] or 0)) % int(found[3])).reshape(item["shape"])
 
 
 def build(case: Case) -> DenseCLIP:
