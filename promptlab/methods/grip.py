@@ -101,9 +101,9 @@ class Grip(Method):
         return terms
 
     @torch.no_grad()
-    def guess(self, pool: Split) -> Tensor:
+    def guess(self, pool: Split, form: str = "a photo of a {}") -> Tensor:
         """Logits [n, C] of the frozen backbone for the first pseudo-labels."""
-        names, form, slip = self.task.classes, "a photo of a {}", self.hyper.paper_quirks
+        names, slip = self.task.classes, self.hyper.paper_quirks
         text = F.normalize(self.text([form + n for n in names.clean]), dim=-1) if slip else self.plain(names, (form,))
         return torch.cat([self.cosine(self.backbone.cached_image(b).pooled, text) for b in pool.batches(100)])
 

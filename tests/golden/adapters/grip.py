@@ -33,8 +33,7 @@ def pseudo_labels(case: Case) -> dict[str, Any]:
     if s["source"] == "zero_shot":
         method = make.method(Grip, case, {"settings": "n_ctx=1"})
         source = make.batch(case).source
-        assert case.prompt == "a photo of a {}"
-        logits = method.guess(Split(source, tuple(range(len(source)))))
+        logits = method.guess(Split(source, tuple(range(len(source)))), case.prompt)
     else:
         logits = case.inputs["logits"]
     chosen = choose(logits.softmax(-1), None if s["k"] == "all" else s["k"])
@@ -55,11 +54,12 @@ def text_prompt(case: Case) -> dict[str, Any]:
     out = method(batch, bank)
     loss = method.loss(out, batch)["task"]
     loss.backward()
-    pseudo = torch.tensor([i in s["pseudo_labelled"] for i in range(len(batch))])
+    ids = batch.rows if set(s["pseudo_labelled"]) <= set(batch.rows) else range(len(batch))
+    pseudo = torch.tensor([i in s["pseudo_labelled"] for i in ids], dtype=torch.bool)
     return case.named({
-        "prefix.tokens": method.backbone.tokenize(method.inner.context.texts(names)),
-        "prefix.text_features": bank.text, "prefix.logits": out.pred, "prefix.loss": loss,
-        "prefix.grad": method.inner.context.ctx.grad[None],
+        "tokens": method.backbone.tokenize(method.inner.context.texts(names)),
+        "text_features": bank.text, "logits": out.pred, "loss": loss,
+        "grad": method.inner.context.ctx.grad[None],
         "mixed_loss": mixed(out.pred, batch.target, ~pseudo, (s["balance"], 1.0)),
     })
 
