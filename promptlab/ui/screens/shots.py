@@ -63,6 +63,9 @@ def _ahead(session: Session) -> dict[str, Any]:
     return {**zero.show(session), **train.show(session)} if session.data is not None else {}
 
 
+_ahead.quiet = True
+
+
 def _press(session: Session, event: dict[str, Any]) -> dict[str, Any]:
     from promptlab.ui.screens.frame import roots
 

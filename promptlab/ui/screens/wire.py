@@ -77,7 +77,8 @@ class Page:
     def _safely(self, session: Session, fn: Callable[..., Any], *values: Any) -> dict[str, Any]:
         try:
             view = fn(session, *values) or {}
-            session.failed = "" if session.failed and not session.failed.startswith("A run") and view else session.failed
+            if view and not getattr(fn, "quiet", False) and not session.failed.startswith("A run"):
+                session.failed = ""  # what a visitor did went well; what the page does by itself leaves the last error standing
             return view
         except PromptlabError as error:
             session.failed = str(error)
