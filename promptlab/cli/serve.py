@@ -16,8 +16,12 @@ def open_app(
     host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 everybody.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = False,
-    auth: Annotated[str, typer.Option(metavar="NAME:PASSWORD|FILE", envvar="PROMPTLAB_AUTH", help="Ask for a name and a password; "
-                                      "a file holds one pair a line.")] = "",
+    auth: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME:PASSWORD|FILE", envvar="PROMPTLAB_AUTH", help="Ask for a name and a password; a file holds one pair a line."
+        ),
+    ] = "",
     max_users: Annotated[int, typer.Option(min=1, max=10_000, help="Sessions at a time; whoever comes later is asked to wait.")] = 32,
     root_path: Annotated[str, typer.Option(help="Path that a proxy puts in front of the page, such as /promptlab.")] = "",
     mcp: Annotated[bool, typer.Option("--mcp", help="Serve the endpoints as MCP tools too (needs pip install 'gradio[mcp]').")] = False,
@@ -29,7 +33,9 @@ def open_app(
     from promptlab.ui import build_app, launch
 
     try:
-        launch(build_app(), host=host, port=port, open_browser=browser, auth=pairs, max_users=max_users, root_path=root_path or None, mcp=mcp)
+        launch(
+            build_app(), host=host, port=port, open_browser=browser, auth=pairs, max_users=max_users, root_path=root_path or None, mcp=mcp
+        )
     except OSError as error:
         fail(f"{host}:{port} cannot be used ({error.strerror or error}); choose another with --port.")
 

@@ -63,7 +63,7 @@ class PlotPP(Method):
         super().__init__(backbone, task, hyper)
         if not hyper.ctx_init or not all(isinstance(w, str) and w.strip() for w in hyper.ctx_init):
             raise BadHyper(f"ctx_init of plotpp must be a list of initial words, one entry a prompt; got {hyper.ctx_init!r}.")
-        n = len(hyper.ctx_init[0].split(" "))
+        n = len(hyper.ctx_init[0].split())
         self.contexts = nn.ModuleList(Context(backbone, task.classes, n, words=w, learn=n) for w in hyper.ctx_init)
         self.vision = nn.Parameter(0.02 * torch.randn(hyper.n_vision, hyper.n_tokens, backbone.image_width))
         self.to(backbone.device)
