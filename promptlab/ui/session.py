@@ -22,6 +22,7 @@ TTL = 3600.0  # seconds without a call after which a session's files go
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
 LANE = Lane(64)  # the one training lane of the process
 FITTED = 6  # newest runs that keep their learnables in memory; others are read from their folder when asked
+LINGER = 5.0  # seconds that an error stays, whatever else goes well
 
 
 @dataclass
@@ -57,7 +58,9 @@ class Session:
     settings: dict[str, Any] = field(default_factory=lambda: {"backbone": "pocket", "device": "auto", "seed": 1, "name": "My project"})
     uploads: set[Path] = field(default_factory=set)
     pinned: str = ""
-    failed: str = ""  # the last error, shown until it is dismissed
+    failed: str = ""  # the last error, shown until it is dismissed or ``over``
+    failed_by: str = ""
+    failed_at: float = 0.0
     returned: bool = False  # its browser knew the token and the server did not
     touched: float = field(default_factory=time.monotonic)
     lock: Any = field(default_factory=threading.RLock, repr=False)
@@ -76,6 +79,14 @@ class Session:
         """Runs of the table, oldest first; a stopped one counts, a failed one does not."""
         return [t.run for t in self.tickets if t.run is not None and t.purpose == "compare"]
 
+    def fail(self, words: str, by: str = "") -> None:
+        """Keep an error for the status line; ``by`` names the handler."""
+        self.failed, self.failed_by, self.failed_at = words, by, time.monotonic()
+
+    def over(self, by: str) -> bool:
+        """Whether a success of the handler ``by`` ends the last error: it mends its own; another's may have been asked for before."""
+        return not self.failed.startswith("A run") and (by == self.failed_by or time.monotonic() - self.failed_at > LINGER)
+
     def collect(self) -> None:
         """Take over what the lane has finished since the last call."""
         for t in self.open:
@@ -88,7 +99,7 @@ class Session:
             job.request = None  # the pictures stay with the session, not with every job
             self.jobs.forget(t.id)
             if t.error and t.error != says.STOPPED_EARLY:
-                self.failed = t.error
+                self.fail(t.error)
         for run in [t.run for t in self.tickets if t.run is not None][:-FITTED]:
             run._method = None if run.path else run._method
 

@@ -141,7 +141,7 @@ def _runs(session: Session, about: dict[str, Any], folder: Path) -> None:
                 raise BadData(f"run {run.id} is about other classes.")
             session.tickets.append(Ticket(run.id, run.key, int(x["seed"]), str(x["purpose"]), x.get("shots"), {"live": _live(run)}, run))
         except (PromptlabError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError) as error:
-            session.failed = f"A run of the project was left out: {str(error)[:160] or type(error).__name__}"
+            session.fail(f"A run of the project was left out: {str(error)[:160] or type(error).__name__}")
     session.pinned = str(about.get("pinned", ""))
 
 

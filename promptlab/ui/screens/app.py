@@ -39,6 +39,7 @@ def build_app() -> gr.Blocks:
     page = Page()
     with gr.Blocks(title="promptlab", fill_width=True, analytics_enabled=False, delete_cache=(600, 7200)) as app:
         page.token = gr.BrowserState(None, storage_key="promptlab-session", secret="promptlab")  # noqa: S106 - no secret: it only scrambles
+        page["pulse"], page["mark"] = gr.Timer(TICK, active=False), gr.State(None)  # looks at running fits; what the last look saw
         page["ready"] = gr.State(False)  # a page selects its first tab by itself; only what a visitor selects later counts
         frame_screen.build(page)
         learn_screen.build(page)
@@ -71,6 +72,7 @@ def _wire(page: Page, app: gr.Blocks) -> None:
         concurrency_limit=None,
     )
     watch(page, opened.then)
+    _follow(page)
     app.load(None, js=FOLD)
 
 
@@ -113,19 +115,21 @@ def _enter(page: Page) -> Any:
 
 def watch(page: Page, after: Any) -> None:
     """Follow the session's fits until none is left; any tab of the same browser may do so."""
-    names = [*dict.fromkeys(["curves", "progress", "train_done", "stop", "go_train", *EVERY, *compare_screen.OUTPUTS])]
+    after(lambda: gr.Timer(active=True), None, page["pulse"], show_progress="hidden", api_visibility="private", queue=False)
 
-    async def follow(token: Any) -> Any:
-        last = None
-        while True:  # the session's lock may be held for seconds: never wait for it on the server's own thread
-            view, last, going = await asyncio.to_thread(_look, token, last)
-            if view:
-                yield page.update(view)
-            if not going:
-                return
-            await asyncio.sleep(TICK)
 
-    after(follow, page.token, [page[n] for n in names], show_progress="hidden", api_visibility="private", concurrency_limit=None)
+def _follow(page: Page) -> None:
+    """One look a tick. Not a generator: gradio sends those as differences, and a browser that misses one is lost."""
+    names = [*dict.fromkeys(["pulse", "mark", "curves", "progress", "train_done", "stop", "go_train", *EVERY, *compare_screen.OUTPUTS])]
+
+    async def look(token: Any, last: Any) -> dict[Any, Any]:
+        # the session's lock may be held for seconds: never wait for it on the server's own thread
+        view, mark, going = await asyncio.to_thread(_look, token, last)
+        return page.update({**view, "mark": mark, **({} if going else {"pulse": Up(active=False)})})
+
+    outputs = [page[n] for n in names]
+    options = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "trigger_mode": "once"}
+    page["pulse"].tick(look, [page.token, page["mark"]], outputs, **options)
 
 
 def _look(token: Any, last: Any) -> tuple[dict[str, Any], Any, bool]:

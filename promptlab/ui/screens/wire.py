@@ -75,18 +75,18 @@ class Page:
         return self.update({k: v for k, v in view.items() if k in set(names)})
 
     def _safely(self, session: Session, fn: Callable[..., Any], *values: Any) -> dict[str, Any]:
+        what = getattr(fn, "__name__", "the page")
         try:
             view = fn(session, *values) or {}
-            if view and not getattr(fn, "quiet", False) and not session.failed.startswith("A run"):
+            if view and not getattr(fn, "quiet", False) and session.over(what):
                 session.failed = ""  # what a visitor did went well; what the page does by itself leaves the last error standing
             return view
         except PromptlabError as error:
-            session.failed = str(error)
+            session.fail(str(error), what)
             return {}
         except Exception as error:  # noqa: BLE001 - a page must never show a traceback; the log has it
-            what = getattr(fn, "__name__", "the page")
             LOG.error("error in %s\n%s", what, traceback.format_exc())
-            session.failed = says.BUG.format(what=what.replace("_", " "))
+            session.fail(says.BUG.format(what=what.replace("_", " ")), what)
             return {"bug": frame.report(session, what, error), "bug_box": Up(visible=True)}
 
     def update(self, view: dict[str, Any]) -> dict[Any, Any]:
