@@ -18,7 +18,8 @@ Images = Annotated[list[Path] | None, typer.Option("--image", help="Picture to l
 ClassName = Annotated[str | None, typer.Option("--class", help="The class to ask about (default: the predicted one).")]
 Data = Annotated[str | None, typer.Option(help=f"Where --split comes from (default: the data of the run, where it is known by name). "
                                                f"{DATA_HELP}", show_default=False)]
-SplitName = Annotated[str | None, typer.Option("--split", help="Pictures to measure on, or to show: support, val or test.")]
+SplitName = Annotated[str | None, typer.Option("--split", help="Pictures to measure on, or to show (without --image: "
+                                                                     "val): support, val or test.")]
 Knob = Annotated[str | None, typer.Option(help="With --what live: the live hyper-parameter.")]
 Values = Annotated[str | None, typer.Option(help="With --what live: its values, with commas.")]
 Epochs = Annotated[str | None, typer.Option(help="With --what replay: the epochs, with commas (0: the start).")]

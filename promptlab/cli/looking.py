@@ -34,7 +34,7 @@ class Asked:
 
 def look(runs: Sequence[Any], asked: Asked) -> Any:
     """The exhibit that was asked for."""
-    from promptlab.inspect import COMPARISONS, compare, replay, show
+    from promptlab.inspect import COMPARISONS, compare, looks_at_pictures, replay, show
 
     what = asked.what
     if what in COMPARISONS:
@@ -44,6 +44,8 @@ def look(runs: Sequence[Any], asked: Asked) -> Any:
         raise BadData(f"the exhibit '{what}' is of one run and {len(runs)} came; several go with {', '.join(COMPARISONS)}.")
     run = runs[0]
     inner = asked.of if what == "replay" else what
+    if looks_at_pictures(inner) and not asked.images and asked.split is None:
+        asked = dataclasses.replace(asked, split="val")  # whoever names no picture sees the held-out ones
     split = split_of(run, asked) if asked.split else None
     pictures = _pictures(run, asked, inner, split)
     settings = _settings(inner, asked, split)
@@ -79,9 +81,11 @@ def data_of(run: Any, asked: Asked) -> Any:
     from promptlab.world import TASKS
 
     task = run.meta["task"]
-    known = f"world:{task['name']}" if task["name"].partition("@")[0] in TASKS else None
+    named = task["name"].removesuffix(" (base)")
+    known = f"world:{named}" if named.partition("@")[0] in TASKS else None
     if asked.data is None and known is None:
-        raise BadData(f"the data of run {run.id} is '{task['name']}', which its name does not find again; give it with --data.")
+        raise BadData(f"the data of run {run.id} is '{task['name']}', which its name does not find again; give it with --data, or "
+                      "pictures with --image.")
     protocol = run.meta["protocol"] if run.meta["protocol"] in ("few_shot", "base_to_new", "unlabelled") else "few_shot"
     return api.open_data(asked.data or known, task["shots"], task["seed"], protocol)
 

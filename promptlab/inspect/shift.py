@@ -124,7 +124,7 @@ def _umap(points: Tensor) -> Tensor:
         from umap import UMAP
     except ImportError:
         raise BadData("space='umap' needs the package umap-learn, which is not installed; install it or use space='pca'.") from None
-    return torch.from_numpy(np.asarray(UMAP(random_state=0, metric="cosine").fit_transform(points.numpy()), dtype=np.float32))
+    return torch.from_numpy(np.asarray(UMAP(random_state=0, n_jobs=1, metric="cosine").fit_transform(points.numpy()), dtype=np.float32))
 
 
 def _per_class(f: dict[str, Tensor], target: Tensor, n: int) -> dict[str, np.ndarray]:
