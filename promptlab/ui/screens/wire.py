@@ -69,7 +69,8 @@ class Page:
         try:
             with SESSIONS.using(token) as session:
                 view = self._safely(session, fn, *values)
-                view = {**view, **frame.show(session)}
+                if not getattr(fn, "quiet", False):  # a late answer of what the page does by itself must not hide a newer error
+                    view = {**view, **frame.show(session)}
         except PromptlabError as error:
             view = {"status": frame.error(str(error))}
         return self.update({k: v for k, v in view.items() if k in set(names)})
