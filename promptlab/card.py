@@ -35,9 +35,10 @@ class Claim:
 class Job:
     """What the method is for, on the world: the setting in which ``promptlab bench methods`` holds it against its own baseline.
 
-    ``against``: id of the baseline, fitted on the same draw; ``test``: the test set that decides ("base", "new", "H", "test");
-    ``metric``: the kind's main one when empty; ``hyper`` and ``against_hyper`` go on top of the demo presets. ``note``: why the
-    method does not win there, where it honestly does not. Chosen on validation pictures, never on the test split.
+    ``against``: id of the baseline, fitted on the same draw; ``test``: the test set that decides ("base", "new", "H", "test", or
+    "targets": the mean of ``targets``, data that is only tested on); ``metric``: the kind's main one when empty; ``hyper`` and
+    ``against_hyper`` go on top of the demo presets. ``note``: why the method does not win there, where it honestly does not.
+    Chosen on validation pictures, never on the test split.
     """
 
     data: str = "world:animals@pixel-art"
@@ -49,6 +50,7 @@ class Job:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     against_hyper: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from promptlab import registry
 from promptlab.card import Card, Job
 from promptlab.compare import compare
 from promptlab.data.kinds import kind_of
+from promptlab.data.sources import open_data
 from promptlab.errors import BadData
 from promptlab.files import write_json
 from promptlab.runs import Run, RunStore
-from promptlab.shots import shots_of
+from promptlab.shots import Shots, shots_of
 
 JOB_COLUMNS = ("method", "task", "judged by", "baseline", "its score", "score", "gain", "beyond spread", "seconds")
 STEP_COLUMNS = ("method", "what", "s", "plain s", "ratio", "peak GB", "plain peak GB")
@@ -29,11 +30,11 @@ STEP_COLUMNS = ("method", "what", "s", "plain s", "ratio", "peak GB", "plain pea
 def job_row(key: str, clip: Any, seeds: Sequence[int], store: RunStore) -> dict[str, Any]:
     """Mean, spread (population standard deviation) and values over seeds of the method and of its baseline, on the same draws."""
     job = registry.card(key).job
-    data = shots_of(job.data, job.shots, job.protocol)
+    data = Shots(open_data(job.data), job.shots, None, job.protocol, tuple(map(open_data, job.targets)))
     ours, baseline = (_runs(id_, hyper, data, clip, seeds, store) for id_, hyper in ((key, job.hyper), (job.against, job.against_hyper)))
     found = {"method": key, "data": job.data, "shots": job.shots, "protocol": job.protocol, "test": job.test,
              "metric": _metric(job, ours[0]), "against": _label(job.against, job.against_hyper), "hyper": dict(job.hyper), "note": job.note,
-             "seeds": list(seeds), "date": date.today().isoformat(), "seconds": fmean(r.meta["seconds"] for r in ours)}
+             "targets": list(job.targets), "seeds": list(seeds), "date": date.today().isoformat(), "seconds": fmean(r.meta["seconds"] for r in ours)}
     for name, runs in (("ours", ours), ("baseline", baseline)):
         values = [_score(job, r) for r in runs]
         found |= {name: fmean(values), f"{name}_spread": pstdev(values), f"{name}_values": values}
@@ -53,6 +54,8 @@ def _score(job: Job, run: Run) -> float:
     if job.metric and job.test in run.reports:
         return float(run.reports[job.test].metrics[job.metric])
     found = run.summary["scores"]
+    if job.test == "targets" and job.targets:
+        return fmean(run.reports[t.removeprefix("world:")].headline for t in job.targets)
     if job.test not in found:
         raise BadData(f"the job of {run.key} is judged by '{job.test}', but its protocol has only {', '.join(found)}.")
     return float(found[job.test])
@@ -103,7 +106,8 @@ def job_cells(row: dict[str, Any]) -> tuple[str, ...]:
     shots = "all pictures" if row["shots"] is None else f"{row['shots']} shots"
     verdict = "yes" if row["clear"] else "no" + (f": {row['note']}" if row["note"] else "")
     method = _label(row["method"], row["hyper"])
-    return (method, f"{row['data'].removeprefix('world:')}, {shots}, {row['protocol']}", f"{row['metric']}, {row['test']}", row["against"],
+    data = " to ".join(filter(None, (row["data"], ", ".join(row.get("targets", ()))))).replace("world:", "")
+    return (method, f"{data}, {shots}, {row['protocol']}", f"{row['metric']}, {row['test']}", row["against"],
             shown("baseline"), shown("ours"), f"{100 * row['gain']:+.1f}", verdict, f"{row['seconds']:.1f}")
 
 

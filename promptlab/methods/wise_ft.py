@@ -41,7 +41,7 @@ class WiSEFT(Method):
         id="wise_ft", name="WiSE-FT", year=2022, venue="CVPR", paper="arXiv:2109.01903", code="mlfoundations/wise-ft",
         family="other", supervision="supervised", difference="fine-tuned image tower and head, averaged with the zero-shot weights",
         trains="all image weights and a linear head", needs=("image-weights",), open_vocabulary=False, identity_at_init=True,
-        protocols=("few_shot",), params_b16_k100=86_243_940,
+        protocols=("few_shot", "domain_shift"), params_b16_k100=86_243_940,
         presets={"demo": {"lr": 1e-4, "batch": 32, "steps": 60, "warmup_steps": 10, "augment": "none"},
                  "few-shot-head": {"train": "head", "lr": 1e-5}},
         claims=(Claim("imagenet, head only", 16, "ViT-B-16", "accuracy", 0.73, "repository issue 5"),),
@@ -49,7 +49,8 @@ class WiSEFT(Method):
                  "(at lr 3e-5 x 0.1 a relative 3e-6 a step)",
                  "a logit bias of the backbone is where the head's bias starts; the code has none",
                  "random flips as well as random crops", "batch-norm statistics of residual networks stay those of the backbone"),
-        job=Job(against="wise_ft", against_hyper={"alpha": 1.0}, test="new"),
+        job=Job("world:animals@sketch", "wise_ft", "domain_shift", test="targets", against_hyper={"alpha": 1.0},
+                targets=("world:animals@pixel-art", "world:animals@thermal", "world:animals@photo")),
     )
     Hyper = Hyper
 
