@@ -34,7 +34,8 @@ def job_row(key: str, clip: Any, seeds: Sequence[int], store: RunStore) -> dict[
     ours, baseline = (_runs(id_, hyper, data, clip, seeds, store) for id_, hyper in ((key, job.hyper), (job.against, job.against_hyper)))
     found = {"method": key, "data": job.data, "shots": job.shots, "protocol": job.protocol, "test": job.test,
              "metric": _metric(job, ours[0]), "against": _label(job.against, job.against_hyper), "hyper": dict(job.hyper), "note": job.note,
-             "targets": list(job.targets), "seeds": list(seeds), "date": date.today().isoformat(), "seconds": fmean(r.meta["seconds"] for r in ours)}
+             "targets": list(job.targets), "seeds": list(seeds), "date": date.today().isoformat(),
+             "seconds": fmean(r.meta["seconds"] for r in ours)}
     for name, runs in (("ours", ours), ("baseline", baseline)):
         values = [_score(job, r) for r in runs]
         found |= {name: fmean(values), f"{name}_spread": pstdev(values), f"{name}_values": values}
