@@ -76,8 +76,8 @@ def test_errors(ask, picture):
 def test_whoever_names_no_picture_sees_held_out_ones(ask, store):
     own = json.loads(ask("--what", "evidence", "--json").stdout)
     assert own["sanity"] == json.loads(ask("--what", "evidence", "--split", "val", "--json").stdout)["sanity"]
-    half = api.fit("taskres", load("pocket", device="cpu"), "world:food@sketch", shots=1, protocol="base_to_new", preset="demo", store=store,
-                   steps=1, progress=False)
+    options = {"shots": 1, "preset": "demo", "store": store, "steps": 1, "progress": False}
+    half = api.fit("taskres", load("pocket", device="cpu"), "world:food@sketch", protocol="base_to_new", **options)
     got = CliRunner().invoke(build(), ["inspect", half.id, "--store", str(store), "--what", "shift", "--json"])
     assert got.exit_code == 0 and len(Exhibit.from_json(got.stdout).arrays["image_shift"]) > 1, got.output
 
@@ -87,7 +87,8 @@ def test_pictures_that_cannot_be_found_again_are_asked_for(store, tmp_path):
         (tmp_path / "shots" / name).mkdir(parents=True)
         for i in range(2):
             Image.fromarray(np.full((64, 64, 3), (i, 90, 200), np.uint8)).save(tmp_path / "shots" / name / f"{i}.png")
-    lone = api.fit("taskres", load("pocket", device="cpu"), tmp_path / "shots", shots=1, preset="demo", store=store, steps=1, progress=False)
+    options = {"shots": 1, "preset": "demo", "store": store, "steps": 1, "progress": False}
+    lone = api.fit("taskres", load("pocket", device="cpu"), tmp_path / "shots", **options)
     got = CliRunner().invoke(build(), ["inspect", lone.id, "--store", str(store), "--what", "evidence"])
     assert got.exit_code == 2 and "--data, or pictures with --image" in got.stderr and got.stderr.count("\n") == 1
 
