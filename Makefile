@@ -53,7 +53,7 @@ $(STAMPS)/app: $(STAMPS)/venv pyproject.toml
 	touch $@
 
 $(STAMPS)/test: $(STAMPS)/venv pyproject.toml
-	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[test,docs]"
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[test,docs,onnx]"
 	touch $@ $(STAMPS)/app
 
 $(STAMPS)/docs: $(STAMPS)/venv pyproject.toml
