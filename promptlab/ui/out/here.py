@@ -1,0 +1,25 @@
+"""The state of a notebook's project on the page: its backbone, its shots, its runs."""
+
+from typing import Any
+
+from promptlab.errors import BadData
+from promptlab.ui import core
+from promptlab.ui.handlers import shots
+from promptlab.ui.out.project import live_of
+from promptlab.ui.session import Session, Ticket
+
+ALL = 1 << 30
+
+
+def begin(session: Session, project: Any) -> None:
+    """Fill a new session with the project; runs of other protocols than the page's stay out."""
+    name = project.clip.name + (f":{project.clip.tag}" if project.clip.tag else "")
+    core.GIVEN[name] = project.clip
+    session.settings.update(backbone=name, seed=project.seed, name=project.name)
+    task = project.task
+    if task.protocol != "few_shot":
+        raise BadData(f"the page draws shots by few_shot, and this project by {task.protocol}; open its shots as few_shot for the app.")
+    shots.put(session, core.Opened(task.data, task.shots, project.seed, project.spec, project.name, ALL))
+    for run in project.runs:
+        if run.key != "zero_shot":
+            session.tickets.append(Ticket(run.id, run.key, int(run.meta["seed"]), "compare", None, {"live": live_of(run)}, run))
