@@ -15,7 +15,7 @@ _HOME = {
     **dict.fromkeys(("arrays", "compare", "create", "dataset", "evaluate", "fit", "folder", "load", "methods", "open", "open_data",
                      "stream", "wrap", "zip"), "promptlab.api"),
     "PromptlabError": "promptlab.errors",
-    "Run": "promptlab.runs", "RunStore": "promptlab.runs",
+    "Project": "promptlab.project", "Run": "promptlab.runs", "RunStore": "promptlab.runs",
     "Method": "promptlab.method", "Bank": "promptlab.method", "Out": "promptlab.method",
     "Card": "promptlab.card", "Train": "promptlab.card", "knob": "promptlab.card", "Edit": "promptlab.backbones.points",
 }

@@ -31,7 +31,6 @@ from promptlab.runs import Run
 MOST_TESTS = 400  # test pictures, spread over the classes: enough to a few points, judged in seconds
 CHECKS = 12  # points on the validation curve
 PROTOCOLS = {"few_shot": few_shot, "base_to_new": base_to_new}
-GIVEN: dict[str, Any] = {}  # backbones that Python handed over, by the name that they go by on the page
 COMPUTE = threading.Lock()  # one short computation at a time beside the training lane
 
 
@@ -121,7 +120,7 @@ def load_backbone(name: str, device: str) -> Any:
 
 
 def backbone(session: Any) -> Any:
-    if (found := GIVEN.get(session.settings["backbone"])) is not None:
+    if (found := session.given.get(session.settings["backbone"])) is not None:
         return found
     return load_backbone(session.settings["backbone"], session.settings["device"])
 

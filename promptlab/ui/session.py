@@ -56,6 +56,7 @@ class Session:
     knobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     view: dict[str, Any] = field(default_factory=dict)  # what is picked on the screens: picture, cell, runs, filters
     settings: dict[str, Any] = field(default_factory=lambda: {"backbone": "pocket", "device": "auto", "seed": 1, "name": "My project"})
+    given: dict[str, Any] = field(default_factory=dict)  # backbones that Python handed over, by the name that they have on the page
     uploads: set[Path] = field(default_factory=set)
     pinned: str = ""
     failed: str = ""  # the last error, shown until it is dismissed or ``over``

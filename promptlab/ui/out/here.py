@@ -14,7 +14,7 @@ ALL = 1 << 30
 def begin(session: Session, project: Any) -> None:
     """Fill a new session with the project; runs of other protocols than the page's stay out."""
     name = project.clip.name + (f":{project.clip.tag}" if project.clip.tag else "")
-    core.GIVEN[name] = project.clip
+    session.given[name] = project.clip
     session.settings.update(backbone=name, seed=project.seed, name=project.name)
     task = project.task
     if task.protocol != "few_shot":
