@@ -32,21 +32,26 @@ def colour(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
-def curves(runs: Sequence[Curve], *, baseline: float | None = None, metric: str = "accuracy on held-out shots (%)") -> go.Figure:
-    """Loss on the left, validation accuracy on the right, one colour a run; ``baseline``: zero-shot accuracy as a dashed line."""
-    figure = make_subplots(rows=1, cols=2, subplot_titles=("training loss", metric), horizontal_spacing=0.1)
+def curves(
+    runs: Sequence[Curve], *, baseline: float | None = None, metric: str = "accuracy on held-out shots (%)", stacked: bool = False
+) -> go.Figure:
+    """Loss on the left, validation accuracy on the right (``stacked``: below it), one colour a run; ``baseline``: zero-shot accuracy as
+    a dashed line."""
+    rows, at = (2, {"row": 2, "col": 1}) if stacked else (1, {"row": 1, "col": 2})
+    figure = make_subplots(rows=rows, cols=3 - rows, subplot_titles=("training loss", metric), horizontal_spacing=0.1, vertical_spacing=0.3)
     for i, run in enumerate(runs):
         x, y = thin(run.steps, run.loss)
         style = {"name": run.name, "legendgroup": f"{i}", "line": {"color": colour(i), "width": 2}}
         figure.add_scatter(x=x, y=y, mode="lines", row=1, col=1, **style)
-        figure.add_scatter(x=run.val_steps, y=[100 * v for v in run.val], mode="lines+markers", showlegend=False, row=1, col=2, **style)
+        figure.add_scatter(x=run.val_steps, y=[100 * v for v in run.val], mode="lines+markers", showlegend=False, **at, **style)
     if baseline is not None:
-        figure.add_hline(y=100 * baseline, line={"color": BASELINE, "dash": "dash", "width": 1.5}, row=1, col=2,
+        figure.add_hline(y=100 * baseline, line={"color": BASELINE, "dash": "dash", "width": 1.5}, **at,
+                         annotation_position="bottom right",
                          annotation={"text": f"zero-shot {100 * baseline:.0f}", "font": {"color": BASELINE, "size": 11}})
     figure.update_xaxes(title_text="step", rangemode="tozero")
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(range=[0, 102], row=1, col=2)
-    return _dress(figure, height=300, key="curves")
+    figure.update_yaxes(range=[0, 102], **at)
+    return _dress(figure, height=480 if stacked else 300, key="curves")
 
 
 def bars(names: Sequence[str], scores: Mapping[str, Sequence[float]], *, top: int = 5) -> go.Figure:
@@ -61,7 +66,8 @@ def bars(names: Sequence[str], scores: Mapping[str, Sequence[float]], *, top: in
     figure.update_yaxes(autorange="reversed", ticklabelposition="outside", automargin=True, ticksuffix="  ", showgrid=False)
     figure.update_xaxes(range=[0, 112], showticklabels=False, showgrid=False, zeroline=False)
     figure = _dress(figure, height=90 + len(order) * (14 + 15 * len(scores)), key="bars")
-    return figure.update_layout(barmode="group", bargap=0.25, margin={"l": 8, "t": 8, "b": 8}, legend={"y": -0.02, "yanchor": "top"})
+    return figure.update_layout(barmode="group", bargap=0.25, margin={"l": 8, "t": 8, "b": 8},
+                                legend={"y": -0.02, "yref": "paper", "yanchor": "top"})
 
 
 def thin(x: Sequence[float], y: Sequence[float], limit: int = MAX_POINTS) -> tuple[list[float], list[float]]:
@@ -77,7 +83,7 @@ def _dress(figure: go.Figure, *, height: int, key: str) -> go.Figure:
     """The look that all figures share; ``uirevision`` keeps zoom and pan while data streams in."""
     figure.update_layout(
         height=height, uirevision=key, template="plotly_white", font={"family": FONT, "size": 12, "color": INK},
-        margin={"l": 48, "r": 16, "t": 36, "b": 40}, legend={"orientation": "h", "y": -0.22, "x": 0},
+        margin={"l": 48, "r": 16, "t": 36, "b": 40}, legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
     )
     figure.update_xaxes(gridcolor="rgba(138,143,152,0.25)")

@@ -184,7 +184,7 @@ def dressed(figure: go.Figure, height: int, title: str) -> go.Figure:
         margin={"l": 10, "r": 12, "t": 44, "b": 10},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0},
+        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
     )
     faint = "rgba(138,143,152,0.25)"
     figure.update_xaxes(gridcolor=faint, zerolinecolor=faint, automargin=True)

@@ -1,7 +1,25 @@
 // A figure is drawn when it comes into view, again when it or the page's width or colours change.
 const box = element.querySelector('.pl-chart');
 const whole = (v) => ArrayBuffer.isView(v) || Array.isArray(v) ? Array.from(v) : v;
-let drawn = null, wanted = null, seen = false;
+let drawn = null, wanted = null;
+// Plotly breaks no lines: a title wider than the page is wrapped here, and names that would lie on one another are left to the hover.
+const wrapped = (text, most) => text.split('<br>').map((part) => part.split(' ').reduce((rows, word) => {
+  const last = rows[rows.length - 1];
+  return last && (last + ' ' + word).length > most ? [...rows, word] : [...rows.slice(0, -1), (last ? last + ' ' : '') + word];
+}, [''])).flat();
+const fitted = (layout, data, width) => {
+  const title = layout.title && layout.title.text;
+  if (title) {
+    const rows = wrapped(title, Math.floor((width - 24) / 7.6)), more = 19 * (rows.length - title.split('<br>').length);
+    layout.title = {...layout.title, text: rows.join('<br>')};
+    layout.margin = {...(layout.margin || {}), t: ((layout.margin || {}).t ?? 80) + more};
+    layout.height = (layout.height || 320) + more;
+  }
+  if (width < 520) layout.height = (layout.height || 320) + 16 * data.filter((d) => d.name && d.showlegend !== false).length;
+  const maps = data.filter((d) => d.type === 'heatmap' && d.z && !/^x./.test(d.xaxis || 'x'));
+  const ticks = layout.xaxis && layout.xaxis.ticktext;
+  if (maps.length === 1 && ticks && ticks.length && (width - 100) / ticks.length < 11) layout.xaxis = {...layout.xaxis, showticklabels: false};
+};
 const library = () => window.__plotly ??= new Promise((done, fail) => {
   const tag = document.createElement('script');
   const root = (window.gradio_config && window.gradio_config.root) || new URL('.', location.href).href.replace(/\/$/, '');
@@ -22,8 +40,11 @@ const draw = async () => {
   const layout = {...value.layout, autosize: true, width: undefined, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)'};
   layout.font = {...(layout.font || {}), color: ink};
   layout.annotations = (layout.annotations || []).map(a => ({...a, font: {...(a.font || {}), color: ink}}));
+  const inked = (s) => ({...s, font: {...(s.font || {}), color: ink}, currentvalue: {...(s.currentvalue || {}), font: {color: ink}}});
+  if (layout.sliders) layout.sliders = layout.sliders.map(inked);
   for (const k of Object.keys(layout)) if (/^[xy]axis/.test(k)) layout[k] = {zerolinecolor: 'rgba(138,143,152,0.4)', ...layout[k]};
   if (layout.title && layout.title.font) layout.title = {...layout.title, font: {...layout.title.font, color: ink}};
+  fitted(layout, value.data, there.width);
   box.style.height = (layout.height || 320) + 'px';
   box.setAttribute('aria-label', (layout.title && layout.title.text) || 'chart');
   await Plotly.react(box, value.data, layout, {responsive: true, displaylogo: false, modeBarButtonsToRemove: ['toImage', 'sendDataToCloud']});

@@ -25,6 +25,11 @@ def act(
     )
 
 
+def word_said(word: str) -> str:
+    """A token of the vocabulary as it can be read; one that is only a part of a letter is told as such."""
+    return word.strip() if word.isprintable() and chr(0xFFFD) not in word else "(part of a letter)"
+
+
 def error(sentence: str) -> str:
     return f"<div class='pl-error' role='alert'>{t(sentence)}</div>"
 

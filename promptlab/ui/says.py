@@ -13,6 +13,7 @@ FULL = "All {} places are taken; try again in a few minutes."
 RETURNED = ("Your earlier session has ended (an hour without use, or the server was restarted). Your settings are back; "
             "open your project file to get pictures and runs back.")
 BUG = "Something went wrong in {what}; the report below can be copied. It holds versions and no pictures."
+DEMO = "the demo CLIP works now."
 BUSY = "{} before you"
 STILL = "A training is still running; stop it before you change the shots."
 PRIVACY = ("Pictures stay on the machine that runs this page and are deleted with your session: when you press Delete my data, or after an "
@@ -21,6 +22,7 @@ PRIVACY = ("Pictures stay on the machine that runs this page and are deleted wit
 LIMITS = "Up to 2,000 pictures, 10 MB and 89 megapixels each; JPG, PNG, WebP, GIF, BMP, TIFF. Zip: one folder a class."
 FIXED = "These are sample shots; they stay as they are. Bring your own pictures to name, move and delete them."
 BASELINE = "This is the baseline every method must beat."
+TRY = "Drop a picture on the left, or take a held-out one: the answers of all methods appear here."
 DELETED = "Your pictures, runs and settings are deleted."
 SUGGESTED = 8
 
@@ -32,7 +34,7 @@ def fewer(name: str, count: int) -> str:
 
 def offline(name: str, size: str) -> str:
     """A model that is not on this machine."""
-    return f"{name} needs about {size} and internet; the demo CLIP works now."
+    return f"{name} needs about {size} and internet; {DEMO}"
 
 
 def place(count: int, seconds: float | None) -> str:

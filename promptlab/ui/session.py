@@ -71,6 +71,11 @@ class Session:
         self.jobs = Jobs(RunStore(self.folder / "runs"), lane=LANE)
 
     @property
+    def wide(self) -> int:
+        """Pixels that the page has, as far as it has said so."""
+        return self.view.get("wide", 1280)
+
+    @property
     def open(self) -> list[Ticket]:
         """Fits that wait or run."""
         return [t for t in self.tickets if t.run is None and not t.error]
@@ -107,7 +112,7 @@ class Session:
     def put(self, data: Any) -> None:
         """New shots: runs on other shots are not comparable, so they leave the table."""
         self.data, self.zero, self.zero_val, self.tickets, self.pinned = data, None, None, [], ""
-        self.view = {k: v for k, v in self.view.items() if k in ("families", "learn", "search")}
+        self.view = {k: v for k, v in self.view.items() if k in ("families", "learn", "search", "wide")}
 
     def room(self, name: str) -> Path:
         """A new empty folder of this session."""

@@ -19,4 +19,5 @@ def theme() -> gr.themes.Base:
         radius_size=gr.themes.sizes.radius_md, spacing_size=gr.themes.sizes.spacing_md, text_size=gr.themes.sizes.text_md,
     ).set(button_primary_background_fill="#0072B2", button_primary_background_fill_hover="#005F96", button_primary_text_color="#FFFFFF",
           button_primary_background_fill_dark="#0072B2", button_primary_background_fill_hover_dark="#2A8CC4",
-          body_background_fill="#F6F7F9", block_shadow="none", button_primary_shadow="none", button_secondary_shadow="none")
+          body_background_fill="#F6F7F9", body_text_color_subdued="#566274", body_text_color_subdued_dark="#A3AEBF",
+          block_shadow="none", button_primary_shadow="none", button_secondary_shadow="none")

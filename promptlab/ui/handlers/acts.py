@@ -31,6 +31,10 @@ def press(session: Session, event: Mapping[str, Any]) -> View:
         return learn.show(session, str(event.get("method", "")))
     if what == "three":
         return train.three(session)
+    if what == "lens":
+        return {"lenses": Up(selected=str(event.get("to", ""))), **inspect.lens(session, str(event.get("to", "")))}
+    if what == "pocket":
+        return {"backbone": Up(value="pocket"), **frame.backbone(session, "pocket")}
     if what == "picture":
         return picture(session, event.get("index"))
     raise BadData(f"this page does not know '{what[:40]}'; reload it.")

@@ -44,12 +44,13 @@ def _doctor_open(session: Session) -> list[str]:
     image = core.encode(clip, support)
     text = clip.zero_shot(d.data.classes.clean, d.data.classes.templates[:1]).cpu()
     p = (float(clip.scale) * image @ text.T).softmax(-1)
-    found = []
+    doubted: Counter[tuple[str, str]] = Counter()
     for i, label in enumerate(support.targets.tolist()):
         best = int(p[i].argmax())
         if best != label and float(p[i, best]) > SURE:
-            who = "a sample shot" if d.spec else support.source.name(support.rows[i])
-            found.append(f"{who}: labelled '{d.names[label]}', zero-shot is sure of '{d.names[best]}'.")
+            who = "" if d.spec else support.source.name(support.rows[i])
+            doubted[who, f"labelled '{d.names[label]}', zero-shot is sure of '{d.names[best]}'."] += 1
+    found = [f"{who or says.count(n, 'shot')}: {said}" for (who, said), n in doubted.most_common()]
     if d.test is not None:
         near = (core.encode(clip, d.test) @ image.T).amax(1)
         twins = int((near > TWIN).sum())

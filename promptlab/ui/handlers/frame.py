@@ -22,7 +22,8 @@ def status(session: Session) -> str:
     """Idle, training, or where it stands in the queue; the last error until it is dismissed."""
     failed = ""
     if session.failed:
-        failed = f"<div class='pl-error' role='alert'>{t(session.failed)} {act('Dismiss', 'dismiss', kind='pl-small')}</div>"
+        switch = act("Use the demo CLIP", "pocket", kind="pl-small") if session.failed.endswith(says.DEMO) else ""
+        failed = f"<div class='pl-error' role='alert'>{t(session.failed)} {switch} {act('Dismiss', 'dismiss', kind='pl-small')}</div>"
     elif session.returned:
         failed = f"<div class='pl-info'>{t(says.RETURNED)} {act('Dismiss', 'dismiss', kind='pl-small')}</div>"
     return f"{failed}<div class='pl-line' role='status'>{t(words(session))}</div>"
@@ -105,6 +106,8 @@ def backbone(session: Session, wanted: str) -> View:
     name, _, tag = wanted.partition(":")
     if tag and not re.fullmatch(r"[A-Za-z0-9_.-]+", tag):
         raise BadData(f"'{tag[:60]}' is no tag of {name[:60]}; a checkpoint file is given on the command line.")
+    if wanted == session.settings["backbone"]:
+        return {"about_backbone": about(core.backbone(session))}
     if session.open:
         raise BadData(says.STILL)
     before = dict(session.settings)
@@ -135,6 +138,15 @@ def report(session: Session, what: str, problem: BaseException) -> str:
              *(f"{k}: {v}" for k, v in versions().items()), f"system: {platform.platform()}",
              f"backbone: {session.settings['backbone']}", f"methods: {', '.join(registry.ids())}"]
     return "\n".join(lines)
+
+
+def wide(session: Session, pixels: Any) -> View:
+    """The page says how wide it is: what is drawn here is laid out for it."""
+    session.view["wide"] = min(max(int(pixels or 1280), 200), 8000)
+    return {}
+
+
+wide.quiet = True
 
 
 def settings(session: Session) -> View:

@@ -1,19 +1,21 @@
 """Screen 5, Inspect: one picture and one run at a time; evidence, learned words, the map, the replay, and what else there is."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from promptlab import inspect as insight
+from promptlab import registry
 from promptlab.errors import BadData, PromptlabError, WrongKind
 from promptlab.method import sandbox
 from promptlab.plots import draw, linked
 from promptlab.ui import core, heat, says
 from promptlab.ui.draft import thumb
 from promptlab.ui.handlers import atlas, frame, replay
-from promptlab.ui.handlers.views import Up, View
-from promptlab.ui.pieces import act, empty, error, note, percent, t, table
+from promptlab.ui.handlers.views import NARROW, Up, View
+from promptlab.ui.pieces import act, empty, error, note, percent, t, table, word_said
 from promptlab.ui.session import Session
 
 LENSES = ("evidence", "prompt", "map", "replay", "more")
@@ -141,35 +143,45 @@ def prompt(session: Session, r: Any) -> View:
         with core.COMPUTE:
             e = insight.words(r, split=val)
     except WrongKind:
-        return {"words": None, "words_said": empty(says.NO_WORDS.format(core.title(r.key))), "drift": replay.drift(r)}
+        return {"words": None, "words_said": empty(says.NO_WORDS.format(core.title(r.key)), *_doors()), "drift": replay.drift(r)}
     except PromptlabError as problem:
         return {"words": None, "words_said": error(str(problem)), "drift": None}
-    a = e.arrays
+    a, shown = e.arrays, draw(_bare(e), width=_width(session))
     inside = [bool(low <= d <= high) for d, low, high in zip(a["distance"][:, 0], a["null_low"], a["null_high"], strict=True)]
     rows = [
         [
             t(v),
-            t(", ".join(e.labels[f"word {k}"][i] for k in range(1, 4))),
-            f"{a['distance'][i, 0]:.3f}",
-            f"{a['null_low'][i]:.3f} – {a['null_high'][i]:.3f}",
-            "as chance" if inside[i] else "nearer than chance" if a["distance"][i, 0] < a["null_low"][i] else "farther than chance",
+            t(", ".join(word_said(e.labels[f"word {k}"][i]) for k in range(1, 4))),
+            f"{a['distance'][i, 0]:.3f} ({a['null_low'][i]:.3f}–{a['null_high'][i]:.3f})",
+            "as far" if inside[i] else "nearer" if a["distance"][i, 0] < a["null_low"][i] else "farther",
         ]
         for i, v in enumerate(e.labels["vector"][:64])
     ]
     trust = "".join(f"<li>{t(str(s))}</li>" for s in e.sanity)
-    said = f"<ul class='pl-list'>{trust}</ul>{note(e.note)}{table(['vector', 'nearest words', 'distance', 'null band', ''], rows)}"
-    return {"words": linked.safe(draw(e, width=WIDE), session.data.names), "words_said": said, "drift": replay.drift(r)}
+    listing = table(["vector", "nearest words", "distance (null band)", "than chance"], rows)
+    said = f"<ul class='pl-list'>{trust}</ul>{note(e.note)}{listing}"
+    return {"words": linked.safe(shown, session.data.names), "words_said": said, "drift": replay.drift(r)}
+
+
+def _doors() -> list[str]:
+    """Where a method without learned words can be looked at instead."""
+    return [act("More", "lens", kind="pl-main", to="more"), act("Evidence", "lens", to="evidence")]
+
+
+def _width(session: Session) -> int:
+    return session.wide - 64 if session.wide < NARROW else WIDE
+
+
+def _bare(e: Any) -> Any:
+    """Without the caption, which the page writes as text below the figure."""
+    return dataclasses.replace(e, note="", sanity=())
 
 
 def more(session: Session, r: Any) -> View:
     """Whatever else the method can show of this picture; what it cannot is said."""
-    what = session.view.get("exhibit")
     wanted = [k for k in insight.EXHIBITS if k not in ELSEWHERE]
-    menu = Up(choices=[k.replace("_", " ") for k in wanted], value=(what or wanted[0]).replace("_", " "))
-    if what is None:
-        what = _first(r, wanted, batch(session))
-        session.view["exhibit"] = what
-        menu["value"] = what.replace("_", " ")
+    what = session.view.get("exhibit") or _first(r, wanted, batch(session))
+    menu = Up(choices=[k.replace("_", " ") for k in wanted], value=what.replace("_", " "))
     try:
         with core.COMPUTE:
             e = insight.show(r, what, batch(session))
@@ -180,12 +192,13 @@ def more(session: Session, r: Any) -> View:
         table([t(k) for k in rows[0]], [[t(f"{v:.4g}" if isinstance(v, float) else v) for v in x.values()] for x in rows]) if rows else ""
     )
     said = f"<p>{t(e.note)} {t(' · '.join(map(str, e.sanity)))}</p><details><summary>The same as a table</summary>{twin}</details>"
-    return {"exhibit": menu, "exhibit_plot": linked.safe(draw(e, width=WIDE), session.data.names), "exhibit_said": said}
+    return {"exhibit": menu, "exhibit_plot": linked.safe(draw(_bare(e), width=_width(session)), session.data.names), "exhibit_said": said}
 
 
 def _first(r: Any, wanted: Sequence[str], one: Any) -> str:
-    """The first exhibit that the method has."""
-    for what in wanted:
+    """The first exhibit that the method has: what its own card exposes before what many can show."""
+    own = [w for x in registry.card(r.key).exposes if (w := insight.SHOWS.get(x.as_)) in wanted]
+    for what in dict.fromkeys([*own, *wanted]):
         try:
             with core.COMPUTE:
                 insight.show(r, what, one)

@@ -13,7 +13,7 @@ from promptlab.inspect.shift import features, project
 from promptlab.plots import linked
 from promptlab.ui import core, heat
 from promptlab.ui.handlers.views import Up, View
-from promptlab.ui.pieces import error, note, t
+from promptlab.ui.pieces import error, note, t, word_said
 from promptlab.ui.session import Session
 
 PICTURES = 120  # on the map
@@ -71,7 +71,7 @@ def _nearest(method: Any) -> str:
         e = insight.words(method)
     except PromptlabError:
         return ""
-    return "Nearest words: " + t(", ".join(e.labels["word 1"][:16])) + "."
+    return "Nearest words: " + t(", ".join(word_said(w) for w in e.labels["word 1"][:16])) + "."
 
 
 def _evidence(method: Any, one: Any) -> str:
@@ -81,7 +81,8 @@ def _evidence(method: Any, one: Any) -> str:
         return error(str(problem))
     a = e.arrays
     drawn = heat.overlay(a["picture"], a["after"], float(a["after"].min()), float(a["after"].max()))
-    return f"<img class='pl-look' src='{drawn}' alt='{t(e.title)}'>"
+    caption = f"<figcaption>{t(e.title)}, at this time</figcaption>"
+    return f"<figure class='pl-alone'><img class='pl-look' src='{drawn}' alt='{t(e.title)}'>{caption}</figure>"
 
 
 def _still(final: Mapping[str, Any], now: Mapping[str, Any], part: Any, names: Sequence[str], title: str) -> Any:

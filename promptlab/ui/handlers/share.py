@@ -31,6 +31,7 @@ def show(session: Session) -> View:
     return {
         "try_said": note("" if session.runs else "Train a method to see it beside zero-shot."),
         "share_more": Up(visible=True),
+        **({} if session.view.get("tried") else {"try_bars": None, "try_table": empty(says.TRY)}),
         "add_class": Up(choices=list(session.data.names)),
         "share_run": Up(choices=options, value=options[-1][1]),
         "code": code.script(session),
@@ -40,7 +41,8 @@ def show(session: Session) -> View:
 def predict(session: Session, picture: str | None, names: str = "") -> View:
     """All methods' answers for one picture, best first, with the time that each took. ``names``: other classes, for methods that can."""
     if not picture:
-        return {"try_bars": None, "try_table": ""}
+        session.view.pop("tried", None)
+        return {"try_bars": None, "try_table": empty(says.TRY)}
     if session.data is None:
         raise BadData(says.GATE)
     other = tuple(dict.fromkeys(n.strip() for n in (names or "").split(",") if n.strip()))

@@ -25,6 +25,7 @@ PACKS = {
     "Faces, grayscale": "world:faces@grayscale",
 }
 SHOWN = 12  # thumbnails of a card
+FOLDED = 12  # sample classes that are shown at once
 
 
 def show(session: Session) -> View:
@@ -152,6 +153,8 @@ def ready(session: Session) -> None:
 def said(session: Session) -> str:
     """One line over the board."""
     if session.data is None:
+        if not session.draft.cards:
+            return ""  # the board says it
         problem = session.draft.problem()
         return note(problem or f"{says.count(session.draft.total, 'picture')} in {says.count(len(session.draft.used), 'class')}. Go on!")
     d = session.data
@@ -231,7 +234,10 @@ def samples(session: Session) -> str:
             f"<section class='pl-class pl-fixed' aria-label='{t(name)}'><b>{t(name)}</b>"
             f"<div class='pl-count'>{says.count(len(rows), 'shot')}</div><div class='pl-thumbs'>{pictures}</div></section>"
         )
-    return f"{note(says.FIXED)}<div class='pl-board'>{''.join(cards)}</div>"
+    rest = "".join(cards[FOLDED:])
+    opens = f"<details class='pl-rest'><summary>All {len(cards)} classes</summary>"
+    more = f"{opens}<div class='pl-board'>{rest}</div></details>" if rest else ""
+    return f"{note(says.FIXED)}<div class='pl-board'>{''.join(cards[:FOLDED])}</div>{more}"
 
 
 @lru_cache(maxsize=4096)

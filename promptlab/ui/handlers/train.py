@@ -12,7 +12,7 @@ from promptlab.plots.linked import safe
 from promptlab.ui import controls, core, estimate, says
 from promptlab.ui.handlers import frame
 from promptlab.ui.handlers.shots import ready
-from promptlab.ui.handlers.views import Up, View
+from promptlab.ui.handlers.views import NARROW, Up, View
 from promptlab.ui.pieces import act, bar, empty, error, note, percent, points, t
 from promptlab.ui.session import Session, Ticket
 from promptlab.ui.sketch import sketch
@@ -57,7 +57,13 @@ def cards(session: Session) -> str:
         parts.append(
             f"<h4 class='pl-family'>{t(family)} <span>{says.count(len(found), 'method')}</span></h4><div class='pl-cards'>{items}</div>"
         )
-    return "".join(parts)
+    return ticked(session) + "".join(parts)
+
+
+def ticked(session: Session) -> str:
+    """What is ticked, above the many cards; a press takes it off."""
+    chosen = [act(f"{core.title(m)} ×", "tick", kind="pl-small", title=f"Take {core.title(m)} off", method=m) for m in able(session)]
+    return f"<div class='pl-ticked'><span>Ticked:</span> {' '.join(chosen) or 'nothing yet'}</div>"
 
 
 def _card(session: Session, c: Any, clip: Any, classes: int, support: int, tests: int) -> str:
@@ -118,7 +124,7 @@ def label(session: Session) -> Up:
     """ "Train 2 methods (about 40 s)", or why it cannot be pressed."""
     found = able(session)
     if not found:
-        return Up(value="Tick a method above", interactive=False)
+        return Up(value="Tick a method below", interactive=False)
     total = 0.0
     for m in found:
         try:
@@ -190,7 +196,7 @@ def figure(session: Session) -> Any:
     for ticket in mine[-MOST_CURVES:]:
         found = ticket.given.get("live") or session.jobs.job(ticket.id).live
         shown.append(found if found.steps or ticket.run is None else _from_log(ticket, found))
-    return safe(curves(shown, baseline=session.zero_val), ()) if shown else None
+    return safe(curves(shown, baseline=session.zero_val, stacked=session.wide < NARROW), ()) if shown else None
 
 
 def _from_log(ticket: Ticket, found: Any) -> Any:

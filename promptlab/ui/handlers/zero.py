@@ -57,7 +57,8 @@ def said(session: Session) -> str:
     run = session.zero
     if run.report is None:
         return note("There are no held-out pictures, so there is no accuracy: give every class 2 or more pictures.")
-    used = run.meta["hyper"].get("template") or run.meta["hyper"].get("templates")
+    hyper = run.meta["hyper"]
+    used = hyper.get("template") or next((k for k, v in CHIPS.items() if v["templates"] == hyper.get("templates")), "")
     chance = 100 / len(session.data.names)
     return (
         f"<p class='pl-big'>Zero-shot: <b>{percent(run.report.headline)} %</b> of {run.report.protocol['pictures']} held-out pictures "
@@ -110,7 +111,7 @@ def similar(session: Session) -> Any:
         sim = core.encode(clip, part) @ clip.zero_shot(session.data.data.classes.clean, templates(session)).cpu().T
     cells = np.array([[[part.rows[i], j] for j in range(len(names))] for i in range(len(order))])
     truth = [names[int(c)] for c in part.targets]
-    made = matrix(sim.numpy(), names, truth, title="Similarity of pictures (rows, by true class) and names", whole=False, custom=cells)
+    made = matrix(sim.numpy(), names, truth, title="Similarity of pictures (rows) and names", whole=False, custom=cells)
     return safe(made, names)
 
 
@@ -145,7 +146,7 @@ def play(session: Session, names: str | None, own: str | None) -> View:
     p = (float(clip.scale) * image @ text.T + float(clip.bias)).softmax(-1)[0]
     took = 1000 * (time.perf_counter() - start)
     figure = safe(bars(listed, {"zero-shot": p.tolist()}, top=8), listed)
-    return {"zero_bars": figure, "zero_picture": _picture(session, row) + note(f"{took:.0f} ms")}
+    return {"zero_bars": figure, "zero_picture": _picture(session, row) + note(f"answered in {took:.0f} ms")}
 
 
 def _picture(session: Session, row: int) -> str:

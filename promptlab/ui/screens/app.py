@@ -32,6 +32,7 @@ SCREENS = (
 FOLD = (
     "() => { if (window.innerWidth < 769) document.querySelector('#side.open .toggle-button')?.click(); }"  # a phone shows the page first
 )
+WIDE = "(token) => [token, window.innerWidth]"
 TICK = 0.4  # seconds between two looks at a running fit
 
 
@@ -41,6 +42,7 @@ def build_app(start: Callable[[Session], None] | None = None) -> gr.Blocks:
     with gr.Blocks(title="promptlab", fill_width=True, analytics_enabled=False, delete_cache=(600, 7200)) as app:
         page.token = gr.BrowserState(None, storage_key="promptlab-session", secret="promptlab")  # noqa: S106 - no secret: it only scrambles
         page["pulse"], page["mark"] = gr.Timer(TICK, active=False), gr.State(None)  # looks at running fits; what the last look saw
+        page["wide"] = gr.Number(visible=False)  # px of the window; only its script knows
         page["ready"] = gr.State(False)  # a page selects its first tab by itself; only what a visitor selects later counts
         frame_screen.build(page)
         learn_screen.build(page)
@@ -72,6 +74,7 @@ def _wire(page: Page, app: gr.Blocks, start: Callable[[Session], None] | None) -
         api_visibility="private",
         concurrency_limit=None,
     )
+    page.on(opened.then, frame.wide, [page["wide"]], (), js=WIDE, queue=False)
     watch(page, opened.then)
     _follow(page)
     app.load(None, js=FOLD)
@@ -102,10 +105,11 @@ def _enter(page: Page, start: Callable[[Session], None] | None = None) -> Any:
                 session.returned = session.returned or known
                 if fresh and start is not None:
                     start(session)
-                view = {"tabs": Up(selected=session.view.get("screen", "shots")), **frame.settings(session), **shots.show(session)}
+                view = {"tabs": Up(selected=session.view.get("screen", "shots")), **frame.settings(session)}
+                view |= page.safely(session, shots.show)
                 if session.data is not None:
                     for part in (zero.show, train.show, compare.show, look.show, share.show):
-                        view |= part(session)
+                        view |= page.safely(session, part)
                 view |= frame.show(session)
         except PromptlabError as error:
             token = SESSIONS.new() if "session" in str(error) else token

@@ -72,6 +72,7 @@ def wire(page: Page) -> None:
         "cell",
         "disagree",
         "inspect_said",
+        "words_said",
         "map_picked",
         "try_said",
     ):
@@ -116,9 +117,9 @@ def roots() -> list[Path]:
 
 
 def _delete(page: Page) -> Any:
-    def delete(token: Any) -> dict[Any, Any]:
+    def delete(token: Any) -> Any:
         if not token:  # the visitor thought better of it
-            return {}
+            return gr.skip()
         SESSIONS.drop(token)
         fresh = SESSIONS.new()
         with SESSIONS.using(fresh) as session:

@@ -54,7 +54,7 @@ def _evidence(page: Page) -> None:
 
 def _prompt(page: Page) -> None:
     page.chart("words", "Nearest words")
-    page["words_said"] = gr.HTML(elem_id="words_said")
+    page.actions("words_said")
     page.chart("drift", "Drift over the epochs")
 
 

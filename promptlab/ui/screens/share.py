@@ -39,7 +39,7 @@ def build(page: Page) -> None:
             with gr.Column(scale=3, min_width=300):
                 page.chart("try_bars", "Answers")
                 page["try_table"] = gr.HTML(elem_id="try_table")
-                with gr.Row():
+                with gr.Row(elem_classes="pl-low"):
                     page["add_class"] = gr.Dropdown([], label="It is a", elem_id="add_class")
                     page["add"] = gr.Button("Add it to the shots", elem_id="add")
         gr.Markdown("#### Take away")

@@ -24,7 +24,7 @@ def build(page: Page) -> None:
                     page["own"] = gr.Button("Use my own images", interactive=False, elem_id="own")
                     page["zip"] = gr.UploadButton("Open a zip of class folders", file_types=[".zip"], size="sm", elem_id="zip")
                     page["folder"] = gr.UploadButton("Open a folder as one class", file_count="directory", size="sm", elem_id="folder")
-            page["shots_said"] = gr.HTML(says.NO_SHOTS, elem_id="shots_said")
+            page["shots_said"] = gr.HTML("", elem_id="shots_said")
             page.actions("board")
             with gr.Accordion("Webcam and clipboard", open=False):
                 page["snap"] = gr.Image(sources=["webcam", "clipboard"], type="numpy", label="A new picture", height=220, elem_id="snap")

@@ -25,10 +25,10 @@ def build(page: Page) -> None:
             page["families"] = gr.CheckboxGroup(families, label="Family", elem_id="families")
             page["supervision"] = gr.CheckboxGroup(supervision, label="Learns from", elem_id="supervision")
             page["search"] = gr.Textbox(label="Search", max_length=60, elem_id="search")
-    page.actions("methods", train.empty(says.GATE))
-    page["knobs_for"] = gr.Textbox(visible="hidden", elem_id="knobs_for")
     with gr.Accordion("Advanced: knobs of the ticked methods", open=False, elem_id="advanced"):
         page["knob_area"] = gr.Column()
+    page["knobs_for"] = gr.Textbox(visible="hidden", elem_id="knobs_for")
+    page.actions("methods", train.empty(says.GATE))
 
 
 def wire(page: Page) -> None:

@@ -68,14 +68,15 @@ class Page:
         """Call a handler; what it does not know how to say becomes a report that can be copied."""
         try:
             with SESSIONS.using(token) as session:
-                view = self._safely(session, fn, *values)
+                view = self.safely(session, fn, *values)
                 if not getattr(fn, "quiet", False):  # a late answer of what the page does by itself must not hide a newer error
                     view = {**view, **frame.show(session)}
         except PromptlabError as error:
             view = {"status": frame.error(str(error))}
         return self.update({k: v for k, v in view.items() if k in set(names)})
 
-    def _safely(self, session: Session, fn: Callable[..., Any], *values: Any) -> dict[str, Any]:
+    def safely(self, session: Session, fn: Callable[..., Any], *values: Any) -> dict[str, Any]:
+        """What ``fn`` shows; an error is kept for the status line, and nothing else of the page is lost by it."""
         what = getattr(fn, "__name__", "the page")
         try:
             view = fn(session, *values) or {}
@@ -90,9 +91,9 @@ class Page:
             session.fail(says.BUG.format(what=what.replace("_", " ")), what)
             return {"bug": frame.report(session, what, error), "bug_box": Up(visible=True)}
 
-    def update(self, view: dict[str, Any]) -> dict[Any, Any]:
-        """Plain values and properties as gradio wants them."""
-        return {self.c[k]: gr.update(**v) if isinstance(v, Up) else v for k, v in view.items() if k in self.c}
+    def update(self, view: dict[str, Any]) -> Any:
+        """Plain values and properties as gradio wants them; nothing to change is not an empty dictionary for it."""
+        return gr.skip() if not view else {self.c[k]: gr.update(**v) if isinstance(v, Up) else v for k, v in view.items() if k in self.c}
 
 
 def uploaded(session: Session, path: Any, roots: Sequence[Path]) -> Path | None:
