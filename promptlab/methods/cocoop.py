@@ -35,7 +35,7 @@ class CoCoOp(Method):
         family="text prompt", supervision="supervised", difference="learned context vectors plus a shift computed from the image",
         trains="context vectors and a two-layer network", needs=("text",), params_b16_k100=35360,
         exposes=(Expose("context.ctx", as_="words"), Expose("shift", as_="shift")),
-        presets={"demo": {"batch": 8, "optimiser": "adam", "lr": 0.01, "weight_decay": 0.0, "steps": 100, "schedule": "step-cosine",
+        presets={"demo": {"batch": 32, "optimiser": "adam", "lr": 5e-3, "weight_decay": 0.0, "steps": 100, "schedule": "step-cosine",
                           "augment": "none"}},
         claims=(Claim("average of 11, new", 16, "ViT-B-16", "accuracy", 0.7169, "table 1"),),
         departs=("float32 learnables instead of float16", "all images of a batch go through the text tower together"),

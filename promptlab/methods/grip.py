@@ -61,12 +61,12 @@ class Grip(Method):
         trains="what its inner method trains", protocols=("few_shot", "base_to_new", "unlabelled"), params_b16_k100=8192,
         exposes=(Expose("inner.context.ctx", as_="words"),),
         presets={"demo": {"rounds": 3, "settings": "ctx_init=a photo of a", "optimiser": "adam", "lr": 5e-3, "weight_decay": 0.0,
-                          "steps": 20, "batch": 32, "schedule": "step-cosine", "rule": "predicted", "held_out": 0.0}},
+                          "steps": 60, "batch": 32, "schedule": "step-cosine", "rule": "predicted", "held_out": 0.0}},
         claims=(Claim("eurosat, textual, no labels", None, "ViT-B-32", "accuracy", 0.572, "README"),),
         departs=("each round starts fresh and the first sentence is well formed, unless `paper_quirks` is on",
                  "one warm-up epoch at rate 0, not five rising", "'trzsl': a picture first taken for a seen class gets no label",
                  "an inner method with a recipe of its own weighs labelled and pseudo-labelled pictures alike"),
-        job=Job("world:animals@pixel-art", protocol="unlabelled", test="test", shots=None),
+        job=Job("world:vehicles@sketch", protocol="unlabelled", test="test", shots=None),
     )
     Hyper = Hyper
 
