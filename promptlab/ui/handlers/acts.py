@@ -32,7 +32,8 @@ def press(session: Session, event: Mapping[str, Any]) -> View:
     if what == "three":
         return train.three(session)
     if what == "lens":
-        return {"lenses": Up(selected=str(event.get("to", ""))), **inspect.lens(session, str(event.get("to", "")))}
+        view = inspect.lens(session, str(event.get("to", "")))
+        return {"lenses": Up(selected=session.view["lens"]), **view}
     if what == "pocket":
         return {"backbone": Up(value="pocket"), **frame.backbone(session, "pocket")}
     if what == "picture":

@@ -1,6 +1,7 @@
 """Screen 3, Train: method cards, their knobs, and fits that go on whether or not somebody watches."""
 
 import math
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,11 +15,13 @@ from promptlab.ui.handlers import frame
 from promptlab.ui.handlers.shots import ready
 from promptlab.ui.handlers.views import NARROW, Up, View
 from promptlab.ui.pieces import act, bar, empty, error, note, percent, points, t
-from promptlab.ui.session import Session, Ticket
+from promptlab.ui.session import LANE, Session, Ticket
 from promptlab.ui.sketch import sketch
 
 MOST_CURVES = 8
 SLOW = 120  # seconds from which a fit is warned about
+SLOWLY = "<span class='pl-why'>slow with these shots on this machine</span>"
+GLIMPSE = 0.4  # seconds that the answer to Train waits for a first step
 
 
 def show(session: Session) -> View:
@@ -69,20 +72,21 @@ def ticked(session: Session) -> str:
 def _card(session: Session, c: Any, clip: Any, classes: int, support: int, tests: int) -> str:
     why = controls.lacks(c, clip, session.data.data.kind, support)
     ticked = c.id in session.chosen and not why
-    cost = ""
+    cost, slow = "", False
     if not why:
         try:
             hyper = build_hyper(
                 c.id, registry.get(c.id).Hyper, core.cleaned(c.id, session.knobs.get(c.id, {})), c.presets, core.preset(c.id, session)
             )
             cost = estimate.words(c, hyper, clip, classes, support, tests)
+            slow = estimate.seconds(c, hyper, clip, classes, support, tests) > SLOW
         except PromptlabError as problem:
             cost = str(problem)
     count = "none" if c.supervision == "training-free" and not c.params_b16_k100 else controls.trainable(c, clip, session.data.names)
     body = (
         f"{sketch(c.family)}<span class='pl-cardtext'><b>{t(c.name)}</b> <span class='pl-year'>{t(c.venue)} {c.year}</span>"
         f"<span class='pl-diff'>{t(c.difference)}</span><span class='pl-facts'>{t(c.supervision)} · trainable: {count}"
-        f"{' · ' + t(cost) if cost else ''}</span>{f'<span class=pl-why>{t(why)}</span>' if why else ''}</span>"
+        f"{' · ' + t(cost) if cost else ''}</span>{SLOWLY if slow else ''}{f'<span class=pl-why>{t(why)}</span>' if why else ''}</span>"
     )
     tick = act(body, "tick", kind="pl-method", raw=True, pressed=ticked, off=why, method=c.id)
     return f"<div class='pl-mcard'>{tick}{act('?', 'learn', kind='pl-icon', title=f'Learn about {c.name}', method=c.id)}</div>"
@@ -154,7 +158,15 @@ def start(session: Session, seeds: Iterable[int] | None = None, methods: Iterabl
             submit(session, "zero_shot", seed, "zero")
         for method in wanted:
             submit(session, method, seed)
+    _glimpse(session)
     return {"go_train": Up(interactive=True), **live(session)}
+
+
+def _glimpse(session: Session) -> None:
+    """Wait a moment for the first step, so that the answer to the press has the curve's first point already."""
+    job, end = session.jobs.job(session.open[0].id) if session.open else None, time.monotonic() + GLIMPSE
+    while job is not None and not job.live.steps and not job.done.is_set() and time.monotonic() < end and not LANE.before(job)[1:]:
+        time.sleep(0.01)
 
 
 def three(session: Session) -> View:

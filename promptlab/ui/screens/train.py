@@ -36,7 +36,7 @@ def wire(page: Page) -> None:
     from promptlab.ui.screens.frame import everything
 
     names = everything(page)
-    started = page.on(page["go_train"].click, train.start, (), OUTPUTS)
+    started = page.on(page["go_train"].click, train.start, (), OUTPUTS, queue=False)
     watch(page, started.then)
     pressed = page.on(page["train_done"].click, acts.press, (), names, event=True)
     watch(page, pressed.then)

@@ -42,7 +42,12 @@ def wire(page: Page) -> None:
     page.on(page["chip"].input, lambda s, chip: zero.sentences(s, chip, ""), [page["chip"]], names, concurrency_id="compute")
     page.on(page["template"].submit, lambda s, own: zero.sentences(s, "", own), [page["template"]], names, concurrency_id="compute")
     page.on(
-        page["names"].input, lambda s, n: zero.play(s, n, None), [page["names"]], ["zero_bars", "zero_picture"], trigger_mode="always_last"
+        page["names"].input,
+        lambda s, n: zero.play(s, n, None),
+        [page["names"]],
+        ["zero_bars", "zero_picture"],
+        trigger_mode="always_last",
+        queue=False,
     )
     page.on(page["similar"].click, lambda s, e: zero.pick(s, (e.get("at") or [""])[0]), (), ["zero_bars", "zero_picture"], event=True)
     page.on(page["onward"].click, lambda s: acts.go(s, "train"), (), names)
