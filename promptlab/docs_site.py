@@ -21,7 +21,8 @@ SIZES = {  # what the letters of the docstrings are, by backbone
 }
 SHAPE = re.compile(r"(?<![\w.])\[([A-Zhwn3](?:_\w)?(?:, ?(?:[A-Zhwn3](?:_\w)?))*)\]")
 REFERENCE = {
-    "Start here": ("promptlab.api", "promptlab.project"), "Methods": ("promptlab.method", "promptlab.card", "promptlab.registry", "promptlab.create"),
+    "Start here": ("promptlab.api", "promptlab.project"),
+    "Methods": ("promptlab.method", "promptlab.card", "promptlab.registry", "promptlab.create"),
     "Runs and comparisons": ("promptlab.runs", "promptlab.compare", "promptlab.evaluate", "promptlab.metrics", "promptlab.shots"),
     "Data": ("promptlab.data.sources", "promptlab.data.protocols", "promptlab.data.task", "promptlab.data.classes", "promptlab.data.batch"),
     "Fitting": ("promptlab.fit.gradient", "promptlab.fit.context", "promptlab.fit.events", "promptlab.fit.pseudo"),
