@@ -60,3 +60,4 @@ new ResizeObserver(() => { if (props.value && (!drawn || drawn !== props.value))
   .observe(element);
 new MutationObserver(() => { if (drawn) draw(); }).observe(document.body, {attributes: true, attributeFilter: ['class']});
 draw();
+setTimeout(() => library().catch(() => {}), 1500);  // plotly.js is there before the first figure asks for it
