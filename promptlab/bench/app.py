@@ -69,6 +69,7 @@ def _visit(browser: Any, url: str) -> dict[str, float]:
     _bars(page, timed)
     page.locator("#tab-train-button").click()
     page.locator("#go_train:not([disabled])").wait_for()
+    page.wait_for_timeout(1500)  # whoever reads the cards presses later than the page has come to rest
     start = time.perf_counter()
     page.locator("#go_train").click()
     page.locator("#curves .trace").first.wait_for()
