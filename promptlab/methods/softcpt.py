@@ -46,12 +46,13 @@ class SoftCPT(Method):
         family="text prompt", supervision="supervised", difference="contexts generated from task names by a map that all tasks share",
         trains="a task context and a linear generator", needs=("text",), params_b16_k100=4_196_352,
         exposes=(Expose("task_ctx", as_="words"), Expose("tasks", as_="matrix")),
-        presets={"demo": {"optimiser": "adam", "lr": 2e-3, "weight_decay": 0.0, "steps": 150, "schedule": "step-cosine", "augment": "none"},
+        presets={"demo": {"n_ctx": 4, "optimiser": "adam", "lr": 2e-4, "weight_decay": 0.0, "steps": 150, "schedule": "step-cosine",
+                          "augment": "none"},
                  "CATA": {"per": "class"}, "NATS": {"task_specific": True}},
         claims=(Claim("Plant-6", 16, "RN50", "accuracy", 0.7842, "repository figure"),),
         departs=("one step a batch; the code steps three or four times with one gradient, since it registers its optimiser under several "
                  "names", "all classes of all tasks in every step; the code can drop classes at random", "float32 throughout"),
-        job=Job("world:animals@pixel-art+world:food@pixel-art+world:vehicles@pixel-art", "coop", "few_shot", 1, "test"),
+        job=Job("world:animals@pixel-art+world:animals@sketch+world:animals@grayscale", "coop", "few_shot", 1, "test"),
     )
     Hyper = Hyper
 

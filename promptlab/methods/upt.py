@@ -40,7 +40,7 @@ class UPT(Method):
         family="text-visual prompt", supervision="supervised", params_b16_k100=566_400, needs=("text", "image-deep"),
         difference="text and vision prompts that one tiny transformer makes together", trains="prompts and a small transformer",
         exposes=(Expose("attention", as_="matrix"),),
-        presets={"demo": {"optimiser": "adam", "lr": 2e-3, "weight_decay": 0.0, "batch": 16, "steps": 150, "schedule": "step-cosine",
+        presets={"demo": {"optimiser": "adam", "lr": 1e-3, "weight_decay": 0.0, "batch": 16, "steps": 100, "schedule": "step-cosine",
                           "augment": "none"},
                  "as-mvlpt": {"mixing": "none"}},
         claims=(Claim("ImageNet", 16, "ViT-B-16", "accuracy", 0.7263, "tables of later papers"),),
