@@ -23,6 +23,7 @@ from promptlab.files import write_json
 
 FORMAT = "promptlab-descriptions/1"
 KINDS = ("descriptors", "sentences")
+STORES = ("foggy",)  # shipped beside the general one: the world's textures, in the fog
 Texts = Mapping[str, tuple[str, ...]]
 
 
@@ -110,8 +111,10 @@ def _read(path: str, changed: float) -> Descriptions:
 
 
 def texts_of(names: ClassSet, kind: str, path: str | None = None) -> list[tuple[str, ...]]:
-    """The texts of each class, () where there are none: from the file if one is given, else those of the class set, else shipped ones."""
+    """The texts of each class, () where there are none: from the file if one is given (or the shipped store of that name, "foggy"),
+    else those of the class set, else shipped ones."""
     if path:
+        path = path if Path(path).is_file() or path not in STORES else str(asset(f"descriptions-{path}.json"))
         return _read(path, Path(path).stat().st_mtime if Path(path).is_file() else 0.0).of(names.names, kind)
     if names.descriptions:
         return Descriptions(**{kind: names.descriptions}).of(names.names, kind)

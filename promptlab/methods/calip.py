@@ -53,9 +53,7 @@ class CALIP(Method):
         departs=("β₂, β₃ are searched on the labelled shots (or validation pictures); the code searches on the test pictures",
                  "the logit scale is the backbone's own instead of the constant 100 (equal for OpenAI weights)",
                  "the few-shot variant CALIP-FS, which was never released, is left out"),
-        job=Job(data="world:textures@photo", protocol="few_shot", test="test", against_hyper={"templates": "dataset-all"},
-                note="the terms change little here: pocket's patch tokens were never trained to match text, and at temperature 2 the "
-                     "attention is nearly flat, by construction"),
+        job=Job(data="world:textures@night", protocol="few_shot", test="test", against_hyper={"templates": "dataset-all"}),
     )
     Hyper = Hyper
 

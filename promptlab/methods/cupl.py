@@ -26,7 +26,7 @@ from promptlab.parts.texts import Library
 @dataclass(frozen=True)
 class Hyper(Train):
     texts: str = knob("sentences", choices=("sentences", "templates", "both"), live=True, help="which texts of a class are averaged")
-    descriptions: str | None = knob(None, help="JSON file of sentences; empty: those of the class set, else the shipped ones")
+    descriptions: str | None = knob(None, help="JSON file of sentences, or 'foggy'; empty: of the class set, else shipped")
 
 
 class CuPL(Method):
@@ -37,9 +37,8 @@ class CuPL(Method):
         claims=(Claim("imagenet", None, "ViT-L-14", "accuracy", 0.7669, "Table 2 (recalled, not checked)"),),
         departs=("sentences are matched by class name, so two classes of one name cannot share them",
                  "a class without sentences is scored by the first template"),
-        job=Job(protocol="few_shot", test="test", hyper={"texts": "both"}, against_hyper={"templates": "dataset-all"},
-                note="pocket's text tower never read most words of the sentences: beside the templates they change little, alone they "
-                     "lose"),
+        job=Job("world:textures@foggy", protocol="few_shot", test="test", hyper={"descriptions": "foggy"},
+                against_hyper={"templates": "dataset-all"}),  # sentences in words that pocket has read; most shipped ones are not
     )
     Hyper = Hyper
 

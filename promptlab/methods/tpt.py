@@ -59,9 +59,7 @@ class Tpt(Method):
         presets={"demo": {"n_views": 16, "share": 0.25}},
         claims=(Claim("ImageNet-A", None, "RN50", "accuracy", 0.2667, "repository README"),),
         departs=("float32 without loss scaling", "at least one view is kept"),
-        job=Job(data="world:textures@photo", protocol="few_shot", test="test",
-                note="random crops of 64 pixels lose the object while pocket stays sure of itself, so a step changes few answers: on the "
-                     "validation pictures of four tasks between 0 and +0.5 points"),
+        job=Job(data="world:textures@foggy", protocol="few_shot", test="test"),
     )
     Hyper = Hyper
 
