@@ -37,7 +37,7 @@ class Job:
 
     ``against``: id of the baseline, fitted on the same draw; ``test``: the test set that decides ("base", "new", "H", "test", or
     "targets": the mean of ``targets``, data that is only tested on); ``metric``: the kind's main one when empty; ``hyper`` and
-    ``against_hyper`` go on top of the demo presets. ``note``: why the method does not win there, where it honestly does not.
+    ``against_hyper`` go on top of the demo presets. ``note``: why the method does not win there, or what a win owes to something else.
     Chosen on validation pictures, never on the test split.
     """
 

@@ -105,7 +105,7 @@ def job_cells(row: dict[str, Any]) -> tuple[str, ...]:
         return f"{100 * row[name]:.1f} ± {100 * row[name + '_spread']:.1f}"
 
     shots = "all pictures" if row["shots"] is None else f"{row['shots']} shots"
-    verdict = "yes" if row["clear"] else "no" + (f": {row['note']}" if row["note"] else "")
+    verdict = ("yes" if row["clear"] else "no") + (f": {row['note']}" if row["note"] else "")
     method = _label(row["method"], row["hyper"])
     data = " to ".join(filter(None, (row["data"], ", ".join(row.get("targets", ()))))).replace("world:", "")
     return (method, f"{data}, {shots}, {row['protocol']}", f"{row['metric']}, {row['test']}", row["against"],
