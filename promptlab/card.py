@@ -1,7 +1,7 @@
 """Card and knobs: what a method declares about itself, once; CLI flags, controls, docs and tests are derived from it."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin
 
@@ -194,6 +194,11 @@ def _item(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def auto_preset(presets: Iterable[str], backbone: str) -> str | None:
+    """The preset that fits a backbone: "demo" on pocket (no paper used it) where the method has one, else the paper's values (None)."""
+    return "demo" if backbone == "pocket" and "demo" in presets else None
 
 
 def build_hyper(owner: str, hyper: type, values: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]] | None = None,

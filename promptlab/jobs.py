@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,12 @@ class Live:
             self.phase, self.done, self.of = event["what"], event["done"], event["of"]
         elif kind == "note":
             self.notes.append(event["text"])
+
+    def read(self, events: Iterable[Mapping[str, Any]]) -> "Live":
+        """Take the numbers of a log, as that of a run that was found and not fitted."""
+        for event in events:
+            self.see(event)
+        return self
 
     @property
     def left(self) -> float | None:

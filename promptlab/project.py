@@ -6,13 +6,14 @@ from typing import Any
 
 from promptlab import api
 from promptlab.answers import Table
+from promptlab.card import auto_preset
 from promptlab.compare import Comparison
 from promptlab.create import method_class
 from promptlab.data import sources
 from promptlab.data.dataset import DataSet
 from promptlab.errors import BadData
 from promptlab.runs import Run
-from promptlab.shots import DEFAULT_SHOTS, Shots, shots_of
+from promptlab.shots import DEFAULT_SHOTS, Shots
 
 
 class Project:
@@ -31,7 +32,7 @@ class Project:
         self.seed, self.store, self.name = seed, store, name
         self._spec = data if isinstance(data, str) and data.startswith("world:") else None
         self._own: dict[str, list[Any]] = {}
-        self._shots = None if data is None else shots_of(data) if isinstance(data, Shots) else Shots(sources.open_data(data), shots, seed)
+        self._shots = data if data is None or isinstance(data, Shots) else Shots(sources.open_data(data), shots, seed)
         self._wanted = shots
         self._runs: dict[str, Run] = {}
 
@@ -90,14 +91,14 @@ class Project:
         """An exhibit of the newest run (or of ``method``'s newest): shift, evidence, words, attention, transport, ...
 
         ``image``: a picture, a list, or None for held-out pictures of the project."""
-        from promptlab.inspect import looks_at_pictures, show, takes
+        from promptlab.inspect import looks_at_pictures, pictures_for, show
 
         run = self._newest(method)
         if looks_at_pictures(what) and image is None:
             split = self.task.draw(run.meta["seed"])[0].val
             if not split:
                 raise BadData(f"there are no held-out pictures for '{what}'; pass one, as in inspect('{what}', 'cat.jpg').")
-            image = next(split.take(range(min(len(split), 64 if what in takes("images") else 1))).batches(64))
+            image = pictures_for(what, split)
         elif looks_at_pictures(what):
             from promptlab.answers import batch_of
 
@@ -124,8 +125,7 @@ class Project:
         return self._spec
 
     def _fit(self, key: Any, hyper: Mapping[str, Any], seed: int) -> Run:
-        card = method_class(key).card
-        preset = "demo" if self.clip.name == "pocket" and "demo" in card.presets else None
+        preset = auto_preset(method_class(key).card.presets, self.clip.name)
         run = api.fit(key, self.clip, self.task, preset=preset, store=self.store, **{**hyper, "seed": seed})
         self._runs.pop(run.id, None)
         self._runs[run.id] = run

@@ -13,15 +13,14 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from promptlab import registry
+from promptlab import api, registry
 from promptlab.card import Card, Job
 from promptlab.compare import compare
 from promptlab.data.kinds import kind_of
-from promptlab.data.sources import open_data
 from promptlab.errors import BadData
 from promptlab.files import write_json
 from promptlab.runs import Run, RunStore
-from promptlab.shots import Shots, shots_of
+from promptlab.shots import shots_of
 
 JOB_COLUMNS = ("method", "task", "judged by", "baseline", "its score", "score", "gain", "beyond spread", "seconds")
 STEP_COLUMNS = ("method", "what", "s", "plain s", "ratio", "peak GB", "plain peak GB")
@@ -30,7 +29,7 @@ STEP_COLUMNS = ("method", "what", "s", "plain s", "ratio", "peak GB", "plain pea
 def job_row(key: str, clip: Any, seeds: Sequence[int], store: RunStore) -> dict[str, Any]:
     """Mean, spread (population standard deviation) and values over seeds of the method and of its baseline, on the same draws."""
     job = registry.card(key).job
-    data = Shots(open_data(job.data), job.shots, None, job.protocol, tuple(map(open_data, job.targets)))
+    data = api.open_data(job.data, job.shots, protocol=job.protocol, targets=job.targets)
     ours, baseline = (_runs(id_, hyper, data, clip, seeds, store) for id_, hyper in ((key, job.hyper), (job.against, job.against_hyper)))
     found = {"method": key, "data": job.data, "shots": job.shots, "protocol": job.protocol, "test": job.test,
              "metric": _metric(job, ours[0]), "against": _label(job.against, job.against_hyper), "hyper": dict(job.hyper), "note": job.note,

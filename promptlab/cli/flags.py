@@ -6,7 +6,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from promptlab.card import Knob, Train, knobs
+from promptlab.card import Knob, Train, auto_preset, knobs
 
 
 def command_for(body: Callable[..., Any], hyper: type, fixed: Mapping[str, inspect.Parameter], doc: str) -> Callable[..., Any]:
@@ -29,9 +29,9 @@ def command_for(body: Callable[..., Any], hyper: type, fixed: Mapping[str, inspe
 
 
 def preset_name(choice: str, presets: Mapping[str, Mapping[str, Any]], backbone: str) -> str | None:
-    """The preset that ``--preset`` means: "auto" is "demo" on pocket (no paper used it), else the paper's values (None)."""
+    """The preset that ``--preset`` means: "auto" is that of the backbone (:func:`auto_preset`), "paper" none."""
     if choice == "auto":
-        return "demo" if backbone == "pocket" and "demo" in presets else None
+        return auto_preset(presets, backbone)
     return None if choice == "paper" and "paper" not in presets else choice
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from promptlab.errors import BadData
 
-SHOWN = 64  # pictures of a split that exhibits of many pictures show
 FLAGS = {"name": "--class", "split": "--split", "knob": "--knob", "values": "--values", "versus": "--against", "space": "--space",
          "on": "--on"}
 
@@ -116,19 +115,13 @@ def _baseline(runs: Sequence[Any], asked: Asked) -> Any:
 
 def _pictures(run: Any, asked: Asked, what: str, split: Any) -> Any:
     """The files, or else the split's pictures (the first one, or as many as exhibits of many pictures show)."""
-    from promptlab.inspect import looks_at_pictures, takes
+    from promptlab.inspect import looks_at_pictures, pictures_for
 
     if not looks_at_pictures(what):
         return None
     if asked.images:
         return batch_of_files(run, asked.images)
-    if split is None:
-        return None
-    several = what in takes("images")
-    if not several:
-        return next(split.take([0]).batches(1))
-    step = max(1, len(split) // SHOWN)
-    return next(split.take(range(0, len(split), step)[:SHOWN]).batches(SHOWN))
+    return None if split is None else pictures_for(what, split)
 
 
 def batch_of_files(run: Any, images: Sequence[Path]) -> Any:

@@ -22,6 +22,7 @@ from promptlab.inspect.views import views
 from promptlab.inspect.weights import conditioning, memory, norms, pixels, residuals
 from promptlab.inspect.words import words
 
+SHOWN = 64  # pictures of a split that exhibits of many pictures show
 _FOUND = _find(__name__, __path__)
 EXHIBITS: dict[str, Callable[..., Exhibit]] = _FOUND.exhibits
 """What can be asked of one fitted method by name (the command line and the app ask this way)."""
@@ -33,8 +34,8 @@ globals().update({what: make for what, make in EXHIBITS.items() if not callable(
 
 __all__ = [
     "COMPARISONS", "EXHIBITS", "SHOWS", "Exhibit", "Sanity", "attention", "available", "compare", "conditioning", "confusion", "curves",
-    "disagreement", "drift", "evidence", "gain", "live", "masks", "memory", "norms", "of_runs", "pixels", "reliability", "replay",
-    "residuals", "shift", "show", "takes", "text_attention", "transport", "views", "words",
+    "disagreement", "drift", "evidence", "gain", "live", "masks", "memory", "norms", "of_runs", "pictures_for", "pixels", "reliability",
+    "replay", "residuals", "shift", "show", "takes", "text_attention", "transport", "views", "words",
 ]
 
 
@@ -68,6 +69,13 @@ def takes(*parameters: str) -> tuple[str, ...]:
 def looks_at_pictures(what: str) -> bool:
     """True for exhibits that are made of a picture."""
     return what in takes("image", "images")
+
+
+def pictures_for(what: str, split: Any) -> Any:
+    """The batch of a split that the exhibit shows: its first picture, or up to ``SHOWN``, spread over it, for exhibits of many."""
+    step = max(1, len(split) // SHOWN)
+    rows = range(0, len(split), step)[:SHOWN] if what in takes("images") else [0]
+    return next(split.take(rows).batches(SHOWN))
 
 
 def of_runs(what: str) -> bool:

@@ -38,7 +38,9 @@ class CuPL(Method):
         departs=("sentences are matched by class name, so two classes of one name cannot share them",
                  "a class without sentences is scored by the first template"),
         job=Job("world:textures@foggy", protocol="few_shot", test="test", hyper={"descriptions": "foggy"},
-                against_hyper={"templates": "dataset-all"}),  # sentences in words that pocket has read; most shipped ones are not
+                against_hyper={"templates": "dataset-all"},
+                note="the sentences say of every class that it lies in the fog, in words that pocket has read: the gain is that of the "
+                     "style's words, not of describing classes; most words of the general store pocket never read"),
     )
     Hyper = Hyper
 

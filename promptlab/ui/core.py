@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from promptlab import registry
-from promptlab.card import build_hyper, knobs
+from promptlab.card import auto_preset, build_hyper, knobs
 from promptlab.data.batch import Batch, PixelSpec, Split, View
 from promptlab.data.dataset import DataSet
 from promptlab.data.protocols import base_to_new, few_shot
@@ -145,7 +145,7 @@ def cleaned(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def preset(key: str, session: Any) -> str | None:
     """The preset of two cores for the demo backbone, where the method has one; the paper's values elsewhere."""
-    return "demo" if session.settings["backbone"] == "pocket" and "demo" in registry.card(key).presets else None
+    return auto_preset(registry.card(key).presets, session.settings["backbone"])
 
 
 def request(session: Any, key: str, seed: int, *, shots: int | None = None, protocol: str = "few_shot") -> Request:

@@ -207,15 +207,8 @@ def figure(session: Session) -> Any:
     shown = []
     for ticket in mine[-MOST_CURVES:]:
         found = ticket.given.get("live") or session.jobs.job(ticket.id).live
-        shown.append(found if found.steps or ticket.run is None else _from_log(ticket, found))
+        shown.append(found if found.steps or ticket.run is None else found.read(ticket.run.events))
     return safe(curves(shown, baseline=session.zero_val, stacked=session.wide < NARROW), ()) if shown else None
-
-
-def _from_log(ticket: Ticket, found: Any) -> Any:
-    """A run that was found, not fitted: its curve comes from its log."""
-    for event in ticket.run.events:
-        found.see(event)
-    return found
 
 
 def progress(session: Session) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from promptlab.errors import BadData, PromptlabError
 from promptlab.files import plain, replacing
+from promptlab.jobs import Live
 from promptlab.runs import RunStore
 from promptlab.ui import core
 from promptlab.ui.draft import Draft, folder_name, safe_suffix, take
@@ -139,17 +140,8 @@ def _runs(session: Session, about: dict[str, Any], folder: Path) -> None:
             run.method  # noqa: B018 - built now, so that what does not fit is refused here
             if run.report is not None and run.classes.names != session.data.names and x["purpose"] == "compare":
                 raise BadData(f"run {run.id} is about other classes.")
-            session.tickets.append(Ticket(run.id, run.key, int(x["seed"]), str(x["purpose"]), x.get("shots"), {"live": live_of(run)}, run))
+            given = {"live": Live(run.method.card.name).read(run.events)}
+            session.tickets.append(Ticket(run.id, run.key, int(x["seed"]), str(x["purpose"]), x.get("shots"), given, run))
         except (PromptlabError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError) as error:
             session.fail(f"A run of the project was left out: {str(error)[:160] or type(error).__name__}")
     session.pinned = str(about.get("pinned", ""))
-
-
-def live_of(run: Any) -> Any:
-    """The curves of a run that is done already, from its log."""
-    from promptlab.jobs import Live
-
-    found = Live(run.method.card.name)
-    for event in run.events:
-        found.see(event)
-    return found
