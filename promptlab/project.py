@@ -132,7 +132,7 @@ class Project:
         return run
 
     def _newest(self, method: str | None) -> Run:
-        found = [r for r in self._runs.values() if method in (None, r.key)]
+        found = [r for r in self.runs if method in (None, r.key)]  # zero-shot is the newest only where it is alone
         if not found:
             raise BadData(f"there is no run of '{method}' in this project; fit it first." if method else
                           "nothing is fitted in this project; begin with fit('coop').")

@@ -44,6 +44,8 @@ def test_six_verbs(project, folder):
     assert project.inspect("shift").arrays["image_shift"].shape[0] > 1
     assert project.inspect("evidence", str(folder / "red" / "0.png"), method="taskres").title
     said = project.predict(str(folder / "red" / "0.png"), k=2)
+    newest, zero = project.inspect("shift", method="coop").title, project.inspect("shift", method="zero_shot").title
+    assert project.inspect("shift").title == newest != zero
     assert [row["method"] for row in said] == [r.method.card.name for r in project.runs] and set(said[0]) == {"method", "1.", "2."}
 
 
