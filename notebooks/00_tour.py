@@ -16,7 +16,7 @@
 # **Goals.** See the whole way once: a few labelled pictures, what a frozen CLIP already knows, a method that learns from the pictures, a
 # comparison that says whether it helped, and a look inside.
 #
-# **Minutes:** about 2 on two cores, offline.
+# **Minutes:** about 1 on two cores, offline.
 #
 # `pocket` is a small CLIP that comes with the package. Every cell takes a real model as well: `pl.load("ViT-B-16", "openai")`.
 

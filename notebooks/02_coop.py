@@ -16,7 +16,7 @@
 # **Goals.** Write prompt learning yourself: vectors instead of words, gradients through a frozen text tower. Then find the same method in the
 # library, and read what it learned without fooling yourself.
 #
-# **Minutes:** about 2 on two cores, offline.
+# **Minutes:** about 1 on two cores, offline.
 
 # %%
 import time
@@ -117,7 +117,7 @@ curve = {}
 for shots in (1, 4, 8):
     curve[shots] = pl.fit("coop", clip, task, shots=shots, preset="demo", steps=60, n_ctx=4).report.headline
 better = [k for k, value in curve.items() if value > zero.report.headline]
-print("; ".join(f"{k} shots {100 * value:.1f} %" for k, value in curve.items()), f"; zero-shot {100 * zero.report.headline:.1f} %")
+print("; ".join(f"{k} shot{'s' * (k > 1)} {100 * value:.1f} %" for k, value in curve.items()) + f"; zero-shot {100 * zero.report.headline:.1f} %")
 print(f"Better than zero-shot with {' and '.join(map(str, better))} shots." if better else "Not better than zero-shot with any of these numbers of shots.")
 shown.lines({"CoOp": (list(curve), list(curve.values())), "zero-shot": (list(curve), [zero.report.headline] * len(curve))}, "shots a class", "test accuracy")
 

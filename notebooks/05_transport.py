@@ -16,7 +16,7 @@
 # **Goals.** Understand transport on a 3 × 3 example, write Sinkhorn's two lines, see what its `eps` decides, and meet a method that lets several
 # prompts share the regions of a picture by it.
 #
-# **Minutes:** about 2 on two cores, offline.
+# **Minutes:** about 1 on two cores, offline.
 
 # %%
 import torch

@@ -16,7 +16,7 @@
 # **Goals.** Write a method as its difference from zero-shot; give it a card and a knob; check it with the public suite; use it everywhere: in `fit`, in the
 # trainer, in the app.
 #
-# **Minutes:** about 1.5 on two cores, offline.
+# **Minutes:** about 1 on two cores, offline.
 
 # %%
 import torch

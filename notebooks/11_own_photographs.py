@@ -66,7 +66,8 @@ print("left to mend:", own.doctor() or "nothing")
 # %% [markdown]
 # ## What CLIP knows already
 #
-# The names are the folders' names. A test part was set aside: no fit sees it.
+# The names are the folders' names. A test part was set aside: no fit sees it. Among your names, too, may be words that the model never read, as "raccoon" is for
+# `pocket` (notebook 01): there zero-shot can only guess.
 
 # %%
 clip = pl.load("pocket")  # photographs want a real model: pl.load("ViT-B-32", "openai")

@@ -7,9 +7,12 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from promptlab.errors import PromptlabError
 from promptlab.fit.context import FitContext
@@ -19,6 +22,7 @@ from promptlab.runs import RunStore
 
 WAITING = 16  # requests that may wait; beyond, submit refuses
 MOST_POINTS = 4000  # of a live curve; a longer one is halved
+SMALL = 20_000_000  # weights of a backbone whose fits leave one core to whoever watches them
 
 
 @dataclass
@@ -162,7 +166,7 @@ class Lane:
             if job.ctx.stop.is_set():
                 job.status = "stopped"
             else:
-                with self.free:
+                with self.free, _leaving_room(job.request.clip):
                     _run(job)
             job.done.set()
             del job  # an idle worker holds on to nothing
@@ -218,6 +222,23 @@ class Jobs:
             self.stop(id)
         if self._own:
             self.lane.close()
+
+
+@contextmanager
+def _leaving_room(clip: Any) -> Iterator[None]:
+    """One thread fewer for the fits of a small backbone: they gain little by the last core, and the browser that draws their curves needs
+    one. Decided by the backbone and the machine alone, so that the same request sums in the same order each time."""
+    towers = (getattr(clip, "image", None), getattr(clip, "text", None))
+    size = sum(w.numel() for tower in towers for w in getattr(tower, "weights", {}).values())
+    before = torch.get_num_threads()
+    if not 0 < size <= SMALL or before < 2 or clip.device.type != "cpu":
+        yield
+        return
+    torch.set_num_threads(before - 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _run(job: Job) -> None:

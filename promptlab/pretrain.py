@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -20,12 +20,14 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
-from promptlab.backbones.pocket import PocketTokenizer, encode_short, normalise, pocket_model
+from promptlab.backbones.pocket import SIDE, PocketTokenizer, encode_short, normalise, pocket_model
 from promptlab.world.atlas import Atlas, load_atlas
+from promptlab.world.draw import draw
 from promptlab.world.report import quick_zero_shot
-from promptlab.world.sampler import pretrain_batch
-from promptlab.world.scene import SEEN_STYLES, UNSEEN_STYLES
+from promptlab.world.sampler import plan_batch
+from promptlab.world.scene import SEEN_STYLES, UNSEEN_STYLES, Plan
 
 Event = dict[str, object]
 
@@ -48,6 +50,11 @@ class Settings:
     max_scale: float = 100.0
     seed: int = 0
 
+    @classmethod
+    def on(cls, device: str, seed: int) -> "Settings":
+        """What suits a device: a GPU waits for launches and not for sums, so there the batch is large and no patch is dropped."""
+        return cls(batch=512, patches=0.0, false=64, average=0.999, seed=seed) if device == "cuda" else cls(seed=seed)
+
 
 @dataclass
 class State:
@@ -59,12 +66,43 @@ class State:
     settings: Settings = field(default_factory=Settings)
 
 
+@dataclass
+class Batch:
+    """A plan of B pictures and the tokens [N, L] of the captions, short and long apart, so that few positions are padding; row i of the
+    texts is row `back[i]` of the parts one after the other."""
+
+    plan: Plan
+    tokens: list[Tensor]
+    back: Tensor
+
+
+class Feed(Dataset):
+    """Batches of a run by step number; all that the processor has to do for them, so that other processes can do it."""
+
+    def __init__(self, settings: Settings, atlas: Atlas) -> None:
+        self.settings, self.atlas, self.tokenizer = settings, atlas, PocketTokenizer()
+
+    def __getitem__(self, step: int) -> Batch:
+        s = self.settings
+        plan, captions, distractors = plan_batch(self.atlas, s.batch, s.seed, step, names=s.names, false=s.false)
+        texts = captions + distractors
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        parts = [order[:len(order) // 2], order[len(order) // 2:]]
+        return Batch(plan, [self.tokenizer.short([texts[i] for i in part]) for part in parts], torch.tensor(order).argsort())
+
+    def after(self, step: int, device: torch.device) -> DataLoader:
+        """The batches from number `step` on; beside a GPU made ahead by processes of their own."""
+        workers = min(8, (os.cpu_count() or 2) - 1) if device.type == "cuda" else 0
+        return DataLoader(self, batch_size=None, sampler=range(step, sys.maxsize), num_workers=workers, collate_fn=lambda batch: batch)
+
+
 class Trainer:
     """Model, averaged copy, two optimisers and the position in the run."""
 
     def __init__(self, settings: Settings, device: torch.device, atlas: Atlas) -> None:
         torch.manual_seed(settings.seed)
         self.state, self.device, self.atlas = State(settings=settings), device, atlas
+        self.sprites = replace(atlas, art=atlas.art.to(device))
         self.tokenizer = PocketTokenizer()
         self.model = pocket_model(settings.patches).to(device).train()
         self.mean = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -87,24 +125,20 @@ class Trainer:
                 group["lr"] = rate
         self.model.visual.patch_dropout.prob = s.patches if done < s.full_from else 0.0
 
-    def texts(self, texts: list[str]) -> Tensor:
-        """Unit text features [N, E]; short and long captions in separate batches, so few positions are padding."""
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        parts = [order[:len(order) // 2], order[len(order) // 2:]]
-        out = torch.cat([encode_short(self.model, self.tokenizer.short([texts[i] for i in part]).to(self.device)) for part in parts])
-        back = torch.empty(len(texts), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(texts))
-        return F.normalize(out.float(), dim=-1)[back.to(self.device)]
+    def texts(self, batch: Batch) -> Tensor:
+        """Unit text features [N, E] of a batch."""
+        out = torch.cat([encode_short(self.model, tokens.to(self.device)) for tokens in batch.tokens])
+        return F.normalize(out.float(), dim=-1)[batch.back.to(self.device)]
 
-    def step(self, done: float) -> dict[str, float]:
+    def step(self, batch: Batch, done: float) -> dict[str, Tensor]:
         """One batch: pictures against their captions and the false ones, captions against the pictures."""
         s, state = self.state.settings, self.state
         torch.manual_seed(s.seed * 7919 + state.step)  # patch dropout; so a resumed run repeats it
-        batch = pretrain_batch(self.atlas, s.batch, s.seed, state.step, names=s.names, false=s.false, device=self.device)
+        pixels, _ = draw(batch.plan.to(self.device), self.sprites, SIDE, truth=False)
         self.set_rate(done)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):  # slower than float32 on CPUs at this width
-            images = F.normalize(self.model.visual(normalise(batch.pixels)).float(), dim=-1)
-            texts = self.texts(batch.captions + batch.distractors)
+            images = F.normalize(self.model.visual(normalise(pixels)).float(), dim=-1)
+            texts = self.texts(batch)
         logits = self.model.logit_scale.exp() * images @ texts.T
         target = torch.arange(s.batch, device=self.device)
         loss = 0.5 * F.cross_entropy(logits, target) + 0.5 * F.cross_entropy(logits[:, :s.batch].T, target)
@@ -117,7 +151,7 @@ class Trainer:
             self.model.logit_scale.clamp_(0, math.log(s.max_scale))
         self._average()
         state.step, state.pictures = state.step + 1, state.pictures + s.batch
-        return {"loss": loss.item(), "accuracy": (logits.argmax(1) == target).float().mean().item()}
+        return {"loss": loss.detach(), "accuracy": (logits.argmax(1) == target).float().mean()}
 
     def _average(self) -> None:
         """Moving average of the weights, with a shorter memory at the start."""
@@ -167,10 +201,16 @@ class Trainer:
                     optimiser.state[p] = {k: (v.cpu() if k == "step" else v) for k, v in found.items() if "." not in k}
 
 
+def _hardware(device: torch.device) -> str:
+    """What the page of figures calls the device."""
+    return f"one {torch.cuda.get_device_name(device)}" if device.type == "cuda" else f"{torch.get_num_threads()} threads of a processor"
+
+
 def export(trainer: Trainer, path: Path) -> None:
     """The averaged weights in half precision, with what a reader must know in the metadata."""
     atlas, state = trainer.atlas, trainer.state
-    about = {"pictures": state.pictures, "steps": state.step, "minutes": round(state.seconds / 60, 1), "settings": asdict(state.settings),
+    about = {"pictures": state.pictures, "steps": state.step, "minutes": round(state.seconds / 60, 1), "device": _hardware(trainer.device),
+             "settings": asdict(state.settings),
              "seen_styles": SEEN_STYLES, "unseen_styles": UNSEEN_STYLES, "held_out_names": [atlas.names[i] for i in atlas.unseen]}
     path.parent.mkdir(parents=True, exist_ok=True)
     half = {k: v.detach().cpu().half().contiguous() for k, v in trainer.mean.items()}
@@ -185,19 +225,21 @@ def pretrain(out: Path, *, minutes: float | None = None, steps: int | None = Non
     same seed gives the same numbers). Yields events: {"kind": "step" | "zero_shot" | "saved", ...}; weights go to
     out/pocket.safetensors."""
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    trainer = Trainer(settings or Settings(seed=seed), torch.device(kind), load_atlas())
+    trainer = Trainer(settings or Settings.on(kind, seed), torch.device(kind), load_atlas())
     if resume and (out / "checkpoint.safetensors").is_file():
         trainer.restore(out)
     state, mark = trainer.state, time.monotonic()
     saved = looked = state.seconds
     share = (lambda: state.step / steps) if steps else (lambda: state.seconds / (60 * (minutes or 60)))
-    while share() < 1:
-        numbers = trainer.step(share())
+    for batch in Feed(state.settings, trainer.atlas).after(state.step, trainer.device):
+        if share() >= 1:
+            break
+        numbers = trainer.step(batch, share())
         now = time.monotonic()
         state.seconds, mark = state.seconds + now - mark, now
         if state.step % every == 0:
             yield {"kind": "step", "step": state.step, "done": round(share(), 4), "pictures": state.pictures,
-                   "per_second": round(state.pictures / state.seconds, 1), **{k: round(v, 4) for k, v in numbers.items()}}
+                   "per_second": round(state.pictures / state.seconds, 1), **{k: round(v.item(), 4) for k, v in numbers.items()}}
         if state.seconds - saved > 60 * save_minutes or share() >= 1:
             saved = state.seconds
             trainer.save(out)

@@ -27,8 +27,7 @@ class Project:
 
     def __init__(self, data: Any = None, clip: Any = "pocket", *, shots: int | None = DEFAULT_SHOTS, seed: int = 1,
                  store: str | Path = api.STORE, name: str = "My project"):
-        model, _, tag = clip.partition(":") if isinstance(clip, str) else ("", "", "")
-        self.clip = api.load(model, tag or None) if isinstance(clip, str) else clip
+        self.clip = api.load(clip) if isinstance(clip, str) else clip
         self.seed, self.store, self.name = seed, store, name
         self._spec = data if isinstance(data, str) and data.startswith("world:") else None
         self._own: dict[str, list[Any]] = {}

@@ -60,8 +60,7 @@ class Worker:
         from promptlab.backbones.load import load
 
         if spec not in self._clips:
-            name, _, tag = spec.partition(":")
-            self._clips[spec] = load(name, tag or None)
+            self._clips[spec] = load(spec)
         return self._clips[spec]
 
     def _opened(self, spec: str) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", type=Path, default=None, metavar="DIR", help="run tests/test_golden.py on another folder of cases")
+    parser.addoption("--device", default="cpu", help="where tests/test_methods.py runs its checks: cpu or cuda")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

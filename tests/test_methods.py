@@ -8,8 +8,8 @@ from promptlab.testing import checks, names
 
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("key", registry.ids())
-def test_method(key, name):
-    next(c for c in checks(registry.get(key)) if c.name == name)()
+def test_method(key, name, request):
+    next(c for c in checks(registry.get(key), device=request.config.getoption("--device")) if c.name == name)()
 
 
 def test_there_are_checks_enough():

@@ -55,10 +55,14 @@ def test_short_text_has_the_features_of_the_padded_text():
     assert 5.2e6 < sum(p.numel() for p in model.parameters()) < 5.6e6
 
 
-def test_loss_falls_and_the_weights_say_what_they_never_saw(whole):
+def test_loss_falls(tmp_path):
+    numbers = losses(pretrain(tmp_path, steps=40, every=1, device="cpu", settings=TINY, look_minutes=1e9, look_at_end=False))
+    assert len(numbers) == 40 and sum(numbers[-8:]) < 0.97 * sum(numbers[:8])  # each step has other pictures
+
+
+def test_the_weights_say_what_they_never_saw(whole):
     folder, events = whole
-    numbers = losses(events)
-    assert len(numbers) == 4 and numbers[-1] < numbers[0]
+    assert len(losses(events)) == 4
     about = pocket_metadata(folder / "pocket.safetensors")
     assert about["pictures"] == 32 and about["unseen_styles"] == UNSEEN_STYLES
     assert about["held_out_names"] == [load_atlas().names[i] for i in load_atlas().unseen]

@@ -24,12 +24,15 @@ CLIP_MEAN, CLIP_STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_ST
 
 
 def load(name: str, pretrained: str | None = None, device: Any = "auto", dtype: Any = "float32", **options: Any) -> Clip:
-    """``load("pocket")`` offline; ``load("ViT-B-16", "openai")``: any open_clip name with one of its tags, a checkpoint file, or "random".
+    """``load("pocket")`` offline; ``load("ViT-B-16", "openai")`` or ``load("ViT-B-16:openai")``: any open_clip name with one of its tags,
+    a checkpoint file, or "random".
 
     ``device``: "auto" (CUDA if there is one), "cpu", "cuda", ... ``dtype``: what the frozen matrices are kept in and multiplied in
     ("float32", "bfloat16", "float16"); features, learnables and losses stay float32. Quick-GELU follows the tag.
     """
     device = pick_device(device)
+    if pretrained is None and not name.startswith("hf-hub:"):
+        name, pretrained = name.partition(":")[0], name.partition(":")[2] or None
     if name == "pocket":
         model = load_pocket(None if pretrained in (None, "default") else pretrained)
         length, size = model.context_length, model.visual.image_size

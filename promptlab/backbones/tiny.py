@@ -25,7 +25,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 @lru_cache(maxsize=8)
-def tiny_backbone(kind: str = "vit", seed: int = 0, **vision: int) -> Clip:
+def tiny_backbone(kind: str = "vit", seed: int = 0, device: str = "cpu", **vision: int) -> Clip:
     """A random backbone: "vit", "resnet", "timm" or "siglip"; equal arguments give the same object. ``vision`` overrides sizes."""
     if kind not in CONFIGS:
         raise BadData(f"there is no tiny backbone '{kind}'; the kinds are {', '.join(CONFIGS)}.")
@@ -33,7 +33,7 @@ def tiny_backbone(kind: str = "vit", seed: int = 0, **vision: int) -> Clip:
     config["vision_cfg"] = {**config["vision_cfg"], **vision}
     make = open_clip.CustomTextCLIP if kind in ("siglip", "timm") else open_clip.CLIP
     state = torch.get_rng_state()  # building draws random numbers; whoever asks for a tiny model must not notice
-    model = fill(make(**config), seed).eval()
+    model = fill(make(**config), seed).eval().to(device)
     torch.set_rng_state(state)
     return wrap(model, tokenizer=PocketTokenizer(), name=f"tiny-{kind}")
 

@@ -83,7 +83,9 @@ class Bench(nn.Module):
     def step(self, how: str, images: int) -> tuple[float, Tensor]:
         """One forward and backward pass → loss, gradient of all learnables [P]."""
         self.zero_grad()
-        loss = self.loss(how, images)
+        half = how == "plain" and self.frozen["clip"].dtype != torch.float32
+        with torch.autocast(self.device, torch.bfloat16, enabled=half):
+            loss = self.loss(how, images)
         loss.backward()
         learned = [self.ctx] if self.method == "coop" else list(self.parameters())
         return float(loss.detach()), torch.cat([p.grad.flatten() for p in learned])

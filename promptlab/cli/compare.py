@@ -48,7 +48,7 @@ def compare(
 ) -> None:
     """Fit several methods on the same shots and print one table; zero-shot is always in it."""
     from promptlab import api
-    from promptlab.cli.models import load_backbone
+    from promptlab.backbones.load import load
     from promptlab.fit.context import FitContext
 
     chosen = whole_numbers("--seeds", seeds)
@@ -58,7 +58,7 @@ def compare(
               f"{f'preset {named} where a card has it' if named else 'the values of the papers'}.", style="dim")
     ctx, task = FitContext(), api.open_data(data, shots, protocol=protocol, targets=target or ())
     found = api.compare(with_reference(methods), task, seeds=chosen, preset=named, store=out,
-                        clip=load_backbone(backbone, device), refit=refit, ctx=ctx)
+                        clip=load(backbone, device=device), refit=refit, ctx=ctx)
     if as_json:
         emit_json({**found.to_json(), "preset": named, "shots": shots})
     else:

@@ -63,9 +63,9 @@ def run_fit(key: str, presets: Any, values: dict[str, Any], *, data: str, shots:
             refit: bool, as_json: bool) -> None:
     """Fit, judge, and say how it compares with zero-shot."""
     from promptlab import api
-    from promptlab.cli.models import load_backbone
+    from promptlab.backbones.load import load
 
-    clip = load_backbone(backbone, device)
+    clip = load(backbone, device=device)
     name = preset_name(preset, presets, backbone)
     say = console(err=True)
     used = f"preset {name}" if name else "the values of the paper"

@@ -63,7 +63,7 @@ class DenseCLIP(Method):
         trains="context, context decoder, gamma, segmentation head, image tower", needs=("text", "tokens", "vit", "image-weights"),
         params_b16_k100=104_169_572,
         exposes=(Expose("score", as_="mask"), Expose("plain", as_="mask"), Expose("context.ctx", as_="words")),
-        presets={"demo": {"backbone_lr": 0.0, "double_class": False, "channels": 32, "width": 64, "lr": 2e-3, "steps": 60, "batch": 16,
+        presets={"demo": {"backbone_lr": 0.0, "double_class": False, "channels": 32, "width": 64, "lr": 2e-3, "steps": 150, "batch": 16,
                           "warmup_steps": 5},
                  "tiny": {"backbone_lr": 0.0, "double_class": False, "channels": 8, "width": 16, "layers": 1, "dropout": 0.0}},
         claims=(Claim("ade20k", None, "ViT-B-16", "miou", 50.6, "README"), Claim("ade20k", None, "RN50", "miou", 43.5, "README")),

@@ -70,7 +70,7 @@ class LASP(Method):
                  "w has the joint width, so that residual networks work",
                  "layer norms are kept as their change, so weight decay pulls to the frozen ones instead of to zero",
                  "float32 instead of autocast with a gradient scaler"),
-        job=Job(against="coop", test="new"),
+        job=Job("world:vehicles@pixel-art", against="coop", test="new"),
     )
     Hyper = Hyper
 

@@ -63,7 +63,7 @@ class ProGrad(Method):
         claims=(Claim("average of 11, new", 16, "ViT-B-16", "accuracy", 0.7075, "re-run in the KgCoOp repository"),),
         departs=("the teacher's sentence is made from the dataset's own by moving its tail to the front; the code has a table of them",
                  "the teacher reads the cached image features of the same crop instead of running a second tower"),
-        job=Job(against="coop", test="new", shots=4),
+        job=Job("world:vehicles@pixel-art", against="coop", test="new"),
     )
     Hyper = Hyper
 

@@ -64,7 +64,8 @@ class SubPT(Method):
         departs=("the first run stops after its early epochs, the only ones that are read", "the directions are float32 instead of float16",
                  "other distances than the cosine are left out of NFL; they cannot run in the code",
                  "NFL's hundred names are given, where the code takes ImageNet's"),
-        job=Job(against="coop", shots=4, test="new", hyper={"lr": 0.05, "epochs": 100, "early": 30, "rank": 10},  # the paper's for 4 shots
+        job=Job("world:animals@grayscale", against="coop", shots=4, test="new",
+                hyper={"lr": 0.05, "epochs": 100, "early": 30, "rank": 10},  # the paper's for 4 shots
                 against_hyper={"optimiser": "sgd", "lr": 0.05, "steps": None, "epochs": 100, "schedule": "constant"}),
     )
     Hyper = Hyper

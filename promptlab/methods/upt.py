@@ -46,7 +46,7 @@ class UPT(Method):
         claims=(Claim("ImageNet", 16, "ViT-B-16", "accuracy", 0.7263, "tables of later papers"),),
         departs=("all prompts attend to each other as the paper says; the public re-implementation attends over sequences of one token "
                  "(preset 'as-mvlpt')", "the last epoch is kept; the code keeps the best one on validation", "float32 throughout"),
-        job=Job(against="coop", test="H"),
+        job=Job("world:animals@grayscale", against="coop", shots=4, test="H"),
     )
     Hyper = Hyper
 

@@ -32,10 +32,11 @@ class Check:
         self.run(self.subject)
 
 
-def checks(cls: type[Method], *, backbone: Any = None, kind: str | None = None, hyper: dict[str, Any] | None = None) -> list[Check]:
-    """All checks of a method class. ``backbone``: instead of the tiny one; ``kind``: instead of the card's first;
+def checks(cls: type[Method], *, backbone: Any = None, kind: str | None = None, hyper: dict[str, Any] | None = None,
+           device: str = "cpu") -> list[Check]:
+    """All checks of a method class. ``backbone``: instead of the tiny one on ``device``; ``kind``: instead of the card's first;
     ``hyper``: values on top of its preset "tiny" or "demo"."""
-    subject = Subject(cls, backbone, kind, hyper)
+    subject = Subject(cls, backbone, kind, hyper, device)
     return [Check(run.__name__, run, subject) for run in CHECKS]
 
 

@@ -103,7 +103,8 @@ def saved_state_answers_alike(s: Subject) -> None:
     seed_all(0)
     want = answer(method, s.batch)
     seed_all(0)
-    assert torch.equal(answer(other, s.batch), want), "the reopened method answers differently"
+    got = answer(other, s.batch)
+    assert torch.equal(got, want) if got.device.type == "cpu" else close(got, want), "the reopened method answers differently"
 
 
 def taps_change_nothing(s: Subject) -> None:

@@ -55,7 +55,9 @@ def loss_terms_are_finite_and_named(s: Subject) -> None:
 
 
 def same_seed_same_numbers(s: Subject) -> None:
-    """Two fits with one seed end in equal bits; so do two constructions."""
+    """Two fits with one seed end in equal bits; so do two constructions. On a CPU: on a GPU the order of sums may differ."""
+    if s.clip.device.type != "cpu":
+        return
     (a, first), (b, second) = s.fit(), s.fit()
     steps = [[e.terms for e in events if isinstance(e, Step)] for events in (first, second)]
     assert steps[0] == steps[1], "two fits with the same seed took different steps"

@@ -4,11 +4,30 @@ const tell = (el, more) => {
   const data = {...el.dataset, ...more};
   trigger('click', data);
 };
+// Answers replace this HTML, or its parts in their places: the button that was pressed keeps the focus wherever it now stands, and what a
+// visitor has unfolded (details[data-keep]) stays so.
+let pressed = null;
+const unfolded = new Map(), sign = (el) => JSON.stringify(el.dataset);
+element.addEventListener('click', (e) => {
+  const fold = e.target.closest('summary') && e.target.closest('details[data-keep]');
+  if (fold) unfolded.set(fold.dataset.keep, !fold.open);  // the click opens or closes it after this
+});
+new MutationObserver(() => {
+  for (const d of element.querySelectorAll('details[data-keep]')) {
+    const open = unfolded.get(d.dataset.keep);
+    if (open !== undefined && d.open !== open) d.open = open;  // only a change: writing the same value calls this observer for ever
+  }
+  const at = document.activeElement;
+  if (!pressed || (at !== document.body && !element.contains(at))) return;
+  const again = [...element.querySelectorAll('[data-act]')].find((el) => sign(el) === pressed);
+  if (again && again !== at) again.focus({preventScroll: true});
+  pressed = null;
+}).observe(element, {childList: true, subtree: true, attributes: true, attributeFilter: ['data-run', 'data-method', 'data-by', 'open']});
 element.addEventListener('click', (e) => {
   const files = e.target.closest('[data-files]');
   if (files && element.contains(files)) { choose(files.dataset.files); return; }
   const el = e.target.closest('[data-act]');
-  if (el && element.contains(el) && !el.disabled) { e.preventDefault(); tell(el, {}); }
+  if (el && element.contains(el) && !el.disabled) { e.preventDefault(); pressed = sign(el); tell(el, {}); }
 });
 element.addEventListener('change', (e) => {
   const el = e.target.closest('[data-change]');

@@ -27,6 +27,7 @@ from promptlab.fit.optim import Plan
 from promptlab.fit.score import score
 from promptlab.request import Request
 from promptlab.runs import Run
+from promptlab.ui.facts import real
 
 MOST_TESTS = 400  # test pictures, spread over the classes: enough to a few points, judged in seconds
 CHECKS = 12  # points on the validation curve
@@ -122,7 +123,7 @@ def load_backbone(name: str, device: str) -> Any:
 def backbone(session: Any) -> Any:
     if (found := session.given.get(session.settings["backbone"])) is not None:
         return found
-    return load_backbone(session.settings["backbone"], session.settings["device"])
+    return load_backbone(session.settings["backbone"], real(session.settings["device"]))
 
 
 def title(key: str) -> str:

@@ -52,5 +52,5 @@ def warm() -> None:
     """Load what the first click would wait for, while the page is on its way."""
     from promptlab.ui import core
 
-    core.load_backbone("pocket", "auto")
+    core.load_backbone("pocket", core.real("auto"))
     import_module("torchmetrics")

@@ -22,6 +22,7 @@ TTL = 3600.0  # seconds without a call after which a session's files go
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
 LANE = Lane(64)  # the one training lane of the process
 FITTED = 6  # newest runs that keep their learnables in memory; others are read from their folder when asked
+KEPT = ("families", "learn", "search", "wide", "backbone", "find", "diff")  # what other shots do not change on the screens
 LINGER = 5.0  # seconds that an error stays, whatever else goes well
 
 
@@ -112,7 +113,7 @@ class Session:
     def put(self, data: Any) -> None:
         """New shots: runs on other shots are not comparable, so they leave the table."""
         self.data, self.zero, self.zero_val, self.tickets, self.pinned = data, None, None, [], ""
-        self.view = {k: v for k, v in self.view.items() if k in ("families", "learn", "search", "wide")}
+        self.view = {k: v for k, v in self.view.items() if k in KEPT}
 
     def room(self, name: str) -> Path:
         """A new empty folder of this session."""

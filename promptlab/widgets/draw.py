@@ -130,7 +130,8 @@ def gallery(items: Sequence[tuple[str, str, str]], picked: str = "", side: int =
     for source, caption, pick in items:
         ring = "outline:2px solid #0072B2;" if pick and pick == picked else ""
         mark = f' data-pick="{esc(pick)}"' if pick else ""
-        cells.append(f'<span{mark} style="display:inline-block;width:{side + 12}px;text-align:center;vertical-align:top;margin:2px;{ring}">'
+        box = f"display:inline-block;width:min-content;min-width:{side + 12}px;text-align:center;vertical-align:top;margin:2px;{ring}"
+        cells.append(f'<span{mark} style="{box}">'
                      f'<img src="{source}" width="{side}" alt="{esc(caption)}"/><br/><small>{esc(caption)}</small></span>')
     return f'<div>{"".join(cells)}</div>' if cells else "<p>No pictures here.</p>"
 
@@ -149,7 +150,7 @@ def overlay(picture: str, values: np.ndarray, picked: int | None = None, side: i
                     f'fill="rgba({HEAT},{0.85 * float(scale[i, j]):.3f})"{edge}><title>{float(values[i, j]):.3g}</title></rect>')
     caption = f"<figcaption><small>{esc(title)}</small></figcaption>" if title else ""
     drawn = svg(side, side, "".join(body), title or "map over the picture")
-    return f'<figure style="margin:4px;display:inline-block;width:{side}px">{drawn}{caption}</figure>'
+    return f'<figure style="margin:4px;display:inline-block;vertical-align:top;width:{side}px">{drawn}{caption}</figure>'
 
 
 def wipe(before: str, after: str, labels: tuple[str, str], side: int = 260) -> str:

@@ -227,7 +227,7 @@ class Shots(Panel):
         parts = []
         for name, pictures in self.classes.items():
             faint = ' style="opacity:0.4"' if name in self.off else ""
-            items = [(draw.uri(p.image, SIDE), p.name.rsplit("/", 1)[-1][:10], f"{name}/{i}") for i, p in enumerate(pictures)]
+            items = [(draw.uri(p.image, SIDE), Path(p.name).stem[:10], f"{name}/{i}") for i, p in enumerate(pictures)]
             shown = draw.gallery(items, self.chosen, SIDE)
             parts.append(f"<section{faint}><b>{draw.esc(name)}</b> <small>{len(pictures)}</small>{shown}</section>")
         said = [f"<li>{draw.esc(s)}</li>" for s in (*self.problems, *self.doctor())]

@@ -38,7 +38,7 @@ class Atlas:
 
     @property
     def unseen(self) -> list[int]:
-        """Sprites that pretraining never shows (every tenth)."""
+        """Sprites that pretraining never shows."""
         return [i for i, out in enumerate(self.held_out) if out]
 
 

@@ -3,7 +3,7 @@
     python -m promptlab.world.build_atlas --font NotoColorEmoji.ttf --table emoji-test.txt --out assets
 
 One sprite for each single-character emoji that shows a thing: no flags, skin tones, keycaps, arrows, clock faces or signs.
-Every tenth name is marked `held_out`: the pretraining never shows it.
+One name in twelve is marked `held_out`: the pretraining never shows those.
 """
 
 import argparse
@@ -74,6 +74,17 @@ telephone receiver|razor|sponge|basket|jar|amphora|spoon|ice|mouth|leg|foot|lung
 guard|superhero|elf|prince|person fencing|person cartwheeling|person rowing boat|person juggling|see-no-evil monkey
 speak-no-evil monkey""".replace("\n", "|").split("|"))
 
+# Never shown in pretraining. The first are made of words that other names teach (tiger and cow face are shown, tiger face is not), so that
+# a model can read them; nothing ties the words of the second to their looks, and those are hardly ever right.
+COMPOSED = """grinning face|face with tongue|loudly crying face|face with open mouth|smiling face with heart-eyes|smiling face with halo
+smiling face with sunglasses|face with thermometer|cowboy hat face|sun with face|full moon face|grinning cat|crying cat|weary cat
+cat with tears of joy|heart with ribbon|heart with arrow|thumbs down|raised hand|skull and crossbones|person in bed|person running
+person biking|tiger face|dog face|pig face|cow face|rabbit face|dragon face|spouting whale|green apple|ice cream|fried shrimp|rice ball
+fork and knife with plate|police car|train|cloud with rain|cloud with snow|umbrella with rain drops|soccer ball|alarm clock
+studio microphone|video camera"""
+UNHEARD = "raccoon|panda|hamburger|cucumber|automobile|flushed face|enraged face|saxophone|broom|scissors"
+HELD_OUT = set(f"{COMPOSED}|{UNHEARD}".replace("\n", "|").split("|"))
+
 
 def rows(table: Path):
     """(codepoint, name, group, subgroup) of every fully qualified emoji made of one character."""
@@ -96,14 +107,14 @@ def clean(name: str) -> str:
 
 
 def chosen(table: Path) -> list[dict[str, object]]:
-    """The sprites of the atlas with their taxonomy; every tenth is held out of pretraining."""
+    """The sprites of the atlas with their taxonomy; one in twelve is held out of pretraining."""
     out: list[dict[str, object]] = []
     for code, name, group, subgroup in rows(table):
         keep = clean(name) in KEEP_ANYWAY or (
             clean(name) not in OBSCURE and group not in SKIP_GROUPS and subgroup not in SKIP_SUBGROUPS and not DROP.search(name))
         if keep:
             out.append({"name": clean(name), "group": group, "subgroup": subgroup, "codepoint": code,
-                        "held_out": len(out) % 10 == 7})
+                        "held_out": clean(name) in HELD_OUT})
     return out
 
 

@@ -57,9 +57,8 @@ def _objects(atlas: Atlas, batch: int, generator: torch.Generator) -> tuple[Tens
     return objects, order[used:].tolist()
 
 
-def pretrain_batch(atlas: Atlas, batch: int, seed: int, step: int, *, names: int = 96, false: int = 64, side: int = 64,
-                   device: torch.device | str = "cpu") -> PretrainBatch:
-    """Batch number `step` of a run; a function of (seed, step) alone, so a resumed run sees the same pictures."""
+def plan_batch(atlas: Atlas, batch: int, seed: int, step: int, *, names: int = 96, false: int = 64) -> tuple[Plan, list[str], list[str]]:
+    """What batch number `step` of a run shows and says, not drawn yet: the plan, its captions, and captions that are true of no picture."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     objects, rest = _objects(atlas, batch, generator)
     styles = torch.randint(1, len(SEEN_STYLES), (batch,), generator=generator)
@@ -73,5 +72,10 @@ def pretrain_batch(atlas: Atlas, batch: int, seed: int, step: int, *, names: int
     captions = [random_caption(f, rng) for f in facts]
     distractors = [rng.choice(TEMPLATES).format(atlas.names[i]) for i in rest[:names]]
     distractors += [false_caption(f, rng) for f in rng.sample(facts[len(empty):], min(false, batch - len(empty)))]
-    pixels, _ = draw(plan.to(device), atlas, side, truth=False)
-    return PretrainBatch(pixels, captions, distractors, plan)
+    return plan, captions, distractors
+
+
+def pretrain_batch(atlas: Atlas, batch: int, seed: int, step: int, *, names: int = 96, false: int = 64, side: int = 64) -> PretrainBatch:
+    """Batch number `step` of a run; a function of (seed, step) alone, so a resumed run sees the same pictures."""
+    plan, captions, distractors = plan_batch(atlas, batch, seed, step, names=names, false=false)
+    return PretrainBatch(draw(plan, atlas, side, truth=False)[0], captions, distractors, plan)

@@ -70,6 +70,8 @@ def test_a_file_gives_its_own_features(file: str, model: nn.Module, tmp_path: Pa
     torch.testing.assert_close(clip.encode_image(pixels).pooled, model.encode_image(pixels), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(clip.encode_text(["a photo of a cat.", "sea"]).pooled, model.encode_text(ids), rtol=1e-5, atol=1e-5)
     assert float(clip.scale) == pytest.approx(20.0)
+    one = load(f"Tiny-Test:{tmp_path / file}", device="cpu")  # the same in one word, as the command line says it
+    assert (one.name, one.tag) == (clip.name, clip.tag) and torch.equal(one.encode_image(pixels).pooled, clip.encode_image(pixels).pooled)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from promptlab import registry
 from promptlab.card import SUPERVISION, Train, knobs
 from promptlab.errors import BackboneLacks, BadData, BadHyper
 from promptlab.ui import controls, core, estimate, says
-from promptlab.ui.handlers import acts, atlas, checks, compare, frame, inspect, learn, replay, share, shots, train, zero
+from promptlab.ui.handlers import acts, atlas, checks, compare, frame, inspect, learn, machine, replay, rows, share, shots, train, zero
 from promptlab.ui.out import classifier, code
 from tests.ui.conftest import FAST, picture
 
@@ -86,7 +86,7 @@ def test_sample_to_trained_methods(ready):
     assert "vs zero-shot" in view["train_done"] and "Run 3 seeds" in view["train_done"]
     assert [t["name"] for t in view["curves"]["data"] if t.get("showlegend", True)] == ["CoOp", "TaskRes"]
     assert ready.tickets[0].given["live"].steps == [1, 2, 3, 4]
-    assert "CoOp" in frame.runs(ready) and "TaskRes" in compare.overview(ready)
+    assert "CoOp" in frame.runs(ready) and "TaskRes" in rows.overview(ready)
 
 
 def test_an_equal_request_is_not_fitted_twice(ready):
@@ -151,24 +151,24 @@ def test_what_happens_when_two_sessions_train(sessions, ready):
 
 def test_three_seeds_and_the_badge(ready):
     fitted(ready, "taskres")
-    rows = compare.groups(ready)
-    assert compare.tells(rows[1], rows[0]) in ("", "one seed, within chance")
+    found = rows.groups(ready)
+    assert rows.tells(found[1], found[0]) in ("", "one seed, within chance")
     train.three(ready)
     finish(ready)
-    rows = {r["key"]: r for r in compare.groups(ready)}
-    assert len(rows["taskres"]["mine"]) == 3 and len(rows["zero_shot"]["mine"]) == 3
+    by = {r["key"]: r for r in rows.groups(ready)}
+    assert len(by["taskres"]["mine"]) == 3 and len(by["zero_shot"]["mine"]) == 3
     flat = {"accuracy": 0.5, "spread": 0.1, "mine": [1, 2, 3]}
-    assert compare.tells({**flat, "accuracy": 0.55}, flat) == "within seed noise" and compare.tells({**flat, "accuracy": 0.9}, flat) == ""
+    assert rows.tells({**flat, "accuracy": 0.55}, flat) == "within seed noise" and rows.tells({**flat, "accuracy": 0.9}, flat) == ""
 
 
 def test_compare_sorts_pins_and_shows_only_what_differs(ready):
     fitted(ready, "coop", "taskres")
     assert says.ONE_RUN not in compare.show(ready)["compare_next"]
     acts.press(ready, {"act": "pin", "run": ready.runs[1].id})
-    assert text(compare.overview(ready)).split("seeds")[1].strip().startswith("TaskRes")
+    assert text(rows.overview(ready)).split("seeds")[1].strip().startswith("TaskRes")
     acts.press(ready, {"act": "sort", "by": "trainable"})
-    assert "trainable ↓" in compare.overview(ready)
-    assert "seeds" not in text(compare.diff_only(ready, True)["compare_table"]).split("method")[1].split("CoOp")[0]
+    assert "trainable ↓" in rows.overview(ready)
+    assert "seeds" not in text(rows.diff_only(ready, True)["compare_table"]).split("method")[1].split("CoOp")[0]
     acts.press(ready, {"act": "forget", "run": ready.runs[0].id})
     assert len(ready.runs) == 1 and says.ONE_RUN in compare.show(ready)["compare_next"]
 
@@ -333,7 +333,7 @@ def test_project_reopens_elsewhere(ready, sessions):
     share.open_project(other, path, "zoo.zip")
     assert other.settings["name"] == "Zoo" and [r.id for r in other.runs] == [r.id for r in ready.runs] and not other.failed
     assert np.array_equal(other.runs[0].report.predictions["pred"], ready.runs[0].report.predictions["pred"])
-    assert "CoOp" in compare.overview(other) and inspect.lens(other, "evidence")["evidence"]
+    assert "CoOp" in rows.overview(other) and inspect.lens(other, "evidence")["evidence"]
 
 
 def test_offline_backbone_leaves_the_demo_in_place(ready, monkeypatch):
@@ -342,10 +342,10 @@ def test_offline_backbone_leaves_the_demo_in_place(ready, monkeypatch):
 
     monkeypatch.setattr(core, "load_backbone", gone)
     with pytest.raises(BackboneLacks, match="ViT-B-32 needs about 605 MB and internet; the demo CLIP works now"):
-        frame.backbone(ready, "ViT-B-32:openai")
+        machine.backbone(ready, "ViT-B-32:openai")
     assert ready.settings["backbone"] == "pocket" and ready.data is not None
     with pytest.raises(BadData, match="is no tag"):
-        frame.backbone(ready, "ViT-B-32:../../secret.pt")
+        machine.backbone(ready, "ViT-B-32:../../secret.pt")
 
 
 def test_learn_drawer_reads_the_cards(ready):

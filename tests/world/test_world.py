@@ -13,7 +13,7 @@ from promptlab.world.sampler import pretrain_batch
 ATLAS = load_atlas()
 
 
-def test_atlas_has_distinct_names_with_taxonomy_and_a_tenth_held_out():
+def test_atlas_has_distinct_names_with_taxonomy_and_some_are_held_out():
     assert 600 <= len(ATLAS.names) <= 700 and len(set(ATLAS.names)) == len(ATLAS.names)
     assert ATLAS.art.shape == (len(ATLAS.names), 4, 64, 64)
     assert 0.08 < len(ATLAS.unseen) / len(ATLAS.names) < 0.12

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from promptlab.errors import BadData
-from promptlab.ui.handlers import compare, frame, inspect, learn, shots, train, zero
+from promptlab.ui.handlers import compare, frame, inspect, learn, machine, rows, shots, train, zero
 from promptlab.ui.handlers.views import Up, View
 from promptlab.ui.session import Session
 
@@ -25,8 +25,8 @@ def press(session: Session, event: Mapping[str, Any]) -> View:
         return view | ({} if what == "dismiss" or session.data is None else compare.show(session))
     if what == "tick":
         return train.do(session, event)
-    if what == "sort":
-        return compare.do(session, event)
+    if what in ("sort", "baseline"):
+        return rows.do(session, event)
     if what == "learn":
         return learn.show(session, str(event.get("method", "")))
     if what == "three":
@@ -35,7 +35,9 @@ def press(session: Session, event: Mapping[str, Any]) -> View:
         view = inspect.lens(session, str(event.get("to", "")))
         return {"lenses": Up(selected=session.view["lens"]), **view}
     if what == "pocket":
-        return {"backbone": Up(value="pocket"), **frame.backbone(session, "pocket")}
+        return machine.backbone(session, "pocket")
+    if what in ("backbone", "device"):
+        return getattr(machine, what)(session, str(event.get("to", "")))
     if what == "picture":
         return picture(session, event.get("index"))
     raise BadData(f"this page does not know '{what[:40]}'; reload it.")

@@ -32,11 +32,17 @@ def show(session: Session, r: Any) -> View:
         e, part.rows, f"Pictures and names: zero-shot and {core.title(r.key)}", before=True, after=r is not session.zero
     )
     return {
-        "map": linked.safe(figure, session.data.names),
-        "map_said": note(f"{e.note} {' · '.join(map(str, e.sanity))}. Draw a lasso, or choose a class in the list."),
+        "map": linked.safe(named(figure), session.data.names),
+        "map_said": note(f"{e.note} {' · '.join(map(str, e.sanity))}. {says.NAMES} Draw a lasso, or choose a class in the list."),
         "map_class": Up(choices=list(session.data.names)),
         "map_picked": selection(session, r),
     }
+
+
+def named(figure: Any) -> Any:
+    """The newest class texts with their names, however many: the page shows those that have room."""
+    figure.data[-1].mode = "markers+text"
+    return figure
 
 
 def lasso(session: Session, rows: Sequence[Any], r: Any) -> View:

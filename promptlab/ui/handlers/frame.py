@@ -1,11 +1,9 @@
-"""The frame around the screens: project, backbone, seed, runs, status line, what a page shows when it is opened."""
+"""The frame around the screens: project, runs, status line, what a page shows when it is opened."""
 
 import platform
-import re
 from typing import Any
 
 from promptlab import registry
-from promptlab.errors import BackboneLacks, BadData, PromptlabError
 from promptlab.request import versions
 from promptlab.ui import core, says
 from promptlab.ui.handlers.views import Up, View
@@ -50,7 +48,7 @@ def runs(session: Session) -> str:
     for i, run in enumerate(session.runs):
         value = run.report.headline if run.report else None
         gain = points(value - zero) if value is not None and zero is not None else ""
-        pin = act("★" if session.pinned == run.id else "☆", "pin", kind="pl-icon", title=f"Pin {name(session, i)}", run=run.id,
+        pin = act("★" if session.pinned == run.id else "☆", "pin", kind="pl-icon", title=f"Compare all with {name(session, i)}", run=run.id,
                   pressed=session.pinned == run.id)
         drop = act("×", "forget", kind="pl-icon", title=f"Delete {name(session, i)}", run=run.id)
         rows.append(f"<li>{chip(i)}<span class='pl-name' title='{t(name(session, i))}'>{t(name(session, i))}</span><b>{percent(value)}</b>"
@@ -95,41 +93,10 @@ def do(session: Session, event: dict[str, Any]) -> View:
         session.pinned = "" if session.pinned == event.get("run") else str(event.get("run"))
     elif what == "forget":
         session.tickets = [x for x in session.tickets if x.run is None or x.run.id != event.get("run")]
+        session.pinned = "" if session.pinned == event.get("run") else session.pinned
     elif what == "dismiss":
         session.failed, session.returned = "", False
     return {}
-
-
-def backbone(session: Session, wanted: str) -> View:
-    """Another backbone: the shots stay, the runs go, because they were fitted on the other one."""
-    wanted = (wanted or "pocket").strip()
-    name, _, tag = wanted.partition(":")
-    if tag and not re.fullmatch(r"[A-Za-z0-9_.-]+", tag):
-        raise BadData(f"'{tag[:60]}' is no tag of {name[:60]}; a checkpoint file is given on the command line.")
-    if wanted == session.settings["backbone"]:
-        return {"about_backbone": about(core.backbone(session))}
-    if session.open:
-        raise BadData(says.STILL)
-    before = dict(session.settings)
-    session.settings["backbone"] = wanted
-    try:
-        clip = core.backbone(session)
-        if session.data is not None:
-            session.put(session.data)
-            core.zero_shot(session)
-    except PromptlabError as problem:
-        session.settings = before
-        if size := re.search(r"about \d+ MB", str(problem)):
-            raise BackboneLacks(says.offline(name, size.group(0).removeprefix("about "))) from None
-        raise
-    return {"about_backbone": about(clip)}
-
-
-def about(clip: Any) -> str:
-    """Size, memory and device of a backbone."""
-    count = sum(w.numel() for tower in (clip.image, clip.text) for w in getattr(tower, "weights", {}).values())
-    size = f"{count / 1e6:.1f} M parameters, {count * 4 / 2**20:,.0f} MB in memory, " if count else ""
-    return f"<p class='pl-note'>{t(clip.name)}: {size}pictures of {clip.spec.size} px, on {t(clip.device)}.</p>"
 
 
 def report(session: Session, what: str, problem: BaseException) -> str:
@@ -151,7 +118,9 @@ wide.quiet = True
 
 def settings(session: Session) -> View:
     """The sidebar's own controls from the session."""
-    return {"project": session.settings["name"], "backbone": Up(value=session.settings["backbone"]), "seed": session.settings["seed"]}
+    mine = session.settings
+    return {"project": mine["name"], "backbone": Up(value=mine["backbone"]), "seed": mine["seed"],
+            "diff": bool(session.view.get("diff")), "find": session.view.get("find", "")}
 
 
-__all__ = ["about", "backbone", "choices", "do", "error", "name", "picked", "report", "runs", "settings", "show", "status", "words"]
+__all__ = ["choices", "do", "error", "name", "picked", "report", "runs", "settings", "show", "status", "words"]

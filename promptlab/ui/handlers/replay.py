@@ -12,6 +12,7 @@ from promptlab.errors import PromptlabError
 from promptlab.inspect.shift import features, project
 from promptlab.plots import linked
 from promptlab.ui import core, heat
+from promptlab.ui.handlers import atlas
 from promptlab.ui.handlers.views import Up, View
 from promptlab.ui.pieces import error, note, t, word_said
 from promptlab.ui.session import Session
@@ -93,6 +94,7 @@ def _still(final: Mapping[str, Any], now: Mapping[str, Any], part: Any, names: S
     every = {k: ((v - mean[k.split("_")[0]]) @ axes).numpy() for k, v in final.items()}
     held = SimpleNamespace(arrays={**arrays, "target": part.targets.numpy()}, labels={"class": names})
     figure = linked.scatter(held, part.rows, f"{title} over time")
+    atlas.named(figure)
     both = np.concatenate(list(every.values()))
     low, high = both.min(0) - 0.05, both.max(0) + 0.05
     figure.update_xaxes(range=[low[0], high[0]])

@@ -57,10 +57,16 @@ def cards(session: Session) -> str:
     parts = []
     for family, found in shown:
         items = "".join(_card(session, c, clip, len(d.names), len(d.episode.support), len(d.test or ())) for c in found)
-        parts.append(
-            f"<h4 class='pl-family'>{t(family)} <span>{says.count(len(found), 'method')}</span></h4><div class='pl-cards'>{items}</div>"
-        )
+        parts.append(_family(session, family, len(found), f"<div class='pl-cards'>{items}</div>"))
     return ticked(session) + "".join(parts)
+
+
+def _family(session: Session, family: str, count: int, items: str) -> str:
+    """A family under its name; on a phone folded, because all cards in one column are many screens long."""
+    head = f"{t(family)} <span>{says.count(count, 'method')}</span>"
+    if session.wide >= NARROW:
+        return f"<h4 class='pl-family'>{head}</h4>{items}"
+    return f"<details class='pl-fold' data-keep='{t(family)}'><summary class='pl-family'>{head}</summary>{items}</details>"
 
 
 def ticked(session: Session) -> str:

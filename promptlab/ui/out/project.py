@@ -12,7 +12,7 @@ from promptlab.jobs import Live
 from promptlab.runs import RunStore
 from promptlab.ui import core
 from promptlab.ui.draft import Draft, folder_name, safe_suffix, take
-from promptlab.ui.handlers import frame, shots
+from promptlab.ui.handlers import machine, shots
 from promptlab.ui.session import Session, Ticket
 
 FORMAT = 1
@@ -74,7 +74,7 @@ def reopen(session: Session, path: Path, name: str) -> None:
         raise BadData(f"{name} is damaged ({type(error).__name__}); save the project again.") from None
     wanted = str(about["settings"].get("backbone", "pocket"))
     if wanted != session.settings["backbone"]:
-        frame.backbone(session, wanted)
+        machine.backbone(session, wanted)
     session.settings.update(seed=int(settings["seed"]), name=str(settings["name"])[:80])
     session.draft = draft
     session.put(None)

@@ -9,7 +9,7 @@ from typing import Any
 from promptlab import inspect as insight
 from promptlab.errors import PromptlabError
 from promptlab.plots import save
-from promptlab.ui.handlers import compare, frame, shots
+from promptlab.ui.handlers import frame, rows, shots
 from promptlab.ui.out.code import script
 from promptlab.ui.pieces import note, t, table
 from promptlab.ui.session import Session
@@ -22,12 +22,12 @@ table{border-collapse:collapse}td,th{padding:.3rem .7rem;border-bottom:1px solid
 
 def page(session: Session, batch: Any = None) -> str:
     """The whole file."""
-    d, rows = session.data, compare.groups(session)
-    zero = next(r for r in rows if r["index"] is None)
-    cells = [[t(r["name"]), *(compare._cells(r, zero)[k][1] for k in compare.COLUMNS)] for r in rows]
+    d, found = session.data, rows.groups(session)
+    zero = next(r for r in found if r["index"] is None)
+    cells = [[t(r["name"]), *(rows.cells_of(r, zero)[k][1] for k in rows.COLUMNS)] for r in found]
     parts = [f"<h1>{t(session.settings['name'])}</h1>", note(f"promptlab report, {date.today().isoformat()}. Backbone "
                                                             f"{session.settings['backbone']}, seed {d.seed}."),
-             shots.said(session), "<h2>Methods</h2>", table(["method", *compare.COLUMNS.values()], cells)]
+             shots.said(session), "<h2>Methods</h2>", table(["method", *rows.COLUMNS.values()], cells)]
     for i, run in enumerate(session.runs):
         parts.append(f"<h2>{t(frame.name(session, i))}</h2>{_run(session, run, batch)}")
     parts.append(f"<h2>The same in Python</h2><pre>{t(script(session))}</pre>")

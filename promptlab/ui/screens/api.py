@@ -11,8 +11,8 @@ from promptlab import registry
 from promptlab.errors import BadData, PromptlabError
 from promptlab.ui import core, says
 from promptlab.ui.draft import open_zip
-from promptlab.ui.handlers import compare as comparing
 from promptlab.ui.handlers import frame, learn, share, train
+from promptlab.ui.handlers import rows as table
 from promptlab.ui.handlers import shots as shots_
 from promptlab.ui.session import SESSIONS
 
@@ -137,7 +137,7 @@ def compare(session: str) -> list[dict[str, Any]]:
     with _guard(), SESSIONS.using(session) as s:
         if s.zero is None:
             raise BadData(says.GATE)
-        rows = comparing.groups(s)
+        rows = table.groups(s)
         zero = next(r for r in rows if r["index"] is None)
         return [
             {
@@ -145,7 +145,7 @@ def compare(session: str) -> list[dict[str, Any]]:
                 "accuracy": r["accuracy"],
                 "spread": r["spread"],
                 "gain": r["accuracy"] - zero["accuracy"],
-                "remark": "" if r is zero else comparing.tells(r, zero),
+                "remark": "" if r is zero else table.tells(r, zero),
                 "seeds": len(r["mine"]),
                 "ece": r["ece"],
                 "trainable": r["trainable"],

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from promptlab.ui.handlers import checks, compare
+from promptlab.ui.handlers import checks, compare, rows
 from promptlab.ui.screens.wire import Page
 
 OUTPUTS = (
@@ -10,6 +10,7 @@ OUTPUTS = (
     "compare_bars",
     "compare_next",
     "compare_more",
+    "compare_tools",
     "run_a",
     "run_b",
     "true_class",
@@ -26,9 +27,13 @@ OUTPUTS = (
 
 def build(page: Page) -> None:
     page.actions("compare_next")
+    with gr.Row(visible=False, elem_classes="pl-tools-row") as page.c["compare_tools"]:
+        page["find"] = gr.Textbox(
+            label="Search", placeholder="method, data, setting: coop lr=0.002", max_lines=1, max_length=120, scale=3, elem_id="find"
+        )
+        page["diff"] = gr.Checkbox(False, label="only what differs", scale=1, min_width=160, elem_id="diff")
     page.actions("compare_table")
     with gr.Column(visible=False) as page.c["compare_more"]:
-        page["diff"] = gr.Checkbox(False, label="only columns that differ", elem_id="diff")
         page.chart("compare_bars", "Accuracy by method")
         gr.Markdown("#### Where they are confused, and where they disagree")
         with gr.Row(elem_classes="pl-columns"):
@@ -59,7 +64,9 @@ def wire(page: Page) -> None:
     from promptlab.ui.screens.app import watch
 
     two = ["matrix_a", "matrix_b", "disagree"]
-    page.on(page["diff"].input, compare.diff_only, [page["diff"]], ["compare_table"])
+    table = {"outputs": ["compare_table", "compare_bars"], "trigger_mode": "always_last", "queue": False}
+    page.on(page["diff"].input, rows.diff_only, [page["diff"]], **table)
+    page.on(page["find"].change, rows.find, [page["find"]], **table)  # input misses what is pasted first
     for name in ("run_a", "run_b"):
         page.on(page[name].input, compare.pair, [page["run_a"], page["run_b"]], two)
     for name, which in (("matrix_a", "a"), ("matrix_b", "b")):

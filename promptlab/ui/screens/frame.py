@@ -5,21 +5,12 @@ from typing import Any
 
 import gradio as gr
 
+from promptlab.errors import BadData
 from promptlab.ui import says
-from promptlab.ui.handlers import acts, frame, share
+from promptlab.ui.handlers import acts, frame, machine, share
 from promptlab.ui.handlers.views import Up
 from promptlab.ui.screens.wire import Page, uploaded
 from promptlab.ui.session import SESSIONS, Session
-
-BACKBONES = [
-    "pocket",
-    "ViT-B-32:openai",
-    "ViT-B-16:openai",
-    "ViT-L-14:openai",
-    "RN50:openai",
-    "ViT-B-16:laion2b_s34b_b88k",
-    "ViT-B-16-SigLIP:webli",
-]
 
 
 def build(page: Page) -> None:
@@ -28,12 +19,21 @@ def build(page: Page) -> None:
         gr.HTML("<div class='pl-brand'><b>promptlab</b><span>teach a frozen CLIP your classes</span></div>")
         page["project"] = gr.Textbox("My project", label="Project", max_length=80, elem_id="project")
         page.actions("runs", frame.empty("Trained runs appear here."))
-        with gr.Accordion("Backbone, device, seed", open=False):
-            page["backbone"] = gr.Dropdown(
-                BACKBONES, value="pocket", allow_custom_value=True, label="Backbone (any open_clip NAME:TAG)", elem_id="backbone"
+        with gr.Accordion("Backbone, device, seed", open=False, elem_id="machine") as page.c["machine"]:
+            page["seed"] = gr.Number(
+                1, label="Seed", info="Of shots and trainings; on a CPU the same seed gives the same numbers.", precision=0, elem_id="seed"
             )
+            page.actions("devices")
             page["about_backbone"] = gr.HTML("<p class='pl-note'>pocket: the demo CLIP, drawn pictures of 64 px, works offline.</p>")
-            page["seed"] = gr.Number(1, label="Seed", precision=0, minimum=0, maximum=2**31 - 2, elem_id="seed")
+            page["backbone"] = gr.Textbox(
+                "pocket",
+                label="Backbone",
+                info="Choose below, or look up any open_clip NAME:TAG (Enter).",
+                max_lines=1,
+                max_length=200,
+                elem_id="backbone",
+            )
+            page.actions("backbones", "<p class='pl-note'>Looking up sizes and licences …</p>")
         with gr.Accordion("Save and open", open=False):
             page["keep"] = gr.Checkbox(True, label="with my pictures")
             page["save"] = gr.Button("Save project", size="sm", elem_id="save")
@@ -79,8 +79,12 @@ def wire(page: Page) -> None:
         if name not in ("board", "train_done"):
             page.on(page[name].click, acts.press, (), names, event=True)
     page.on(page["project"].change, _rename, [page["project"]], (), queue=False)
-    page.on(page["seed"].change, _seed, [page["seed"]], (), queue=False)
-    page.on(page["backbone"].input, frame.backbone, [page["backbone"]], names, concurrency_id="compute")
+    page.on(page["seed"].change, machine.seed, [page["seed"]], (), queue=False)
+    page.on(page["machine"].expand, machine.show, (), ["backbones", "devices"], queue=False)
+    page.on(page["backbone"].submit, machine.look_up, [page["backbone"]], ["backbones"], queue=False)
+    for name in ("backbones", "devices"):  # loading may take a while: a spinner stands over what was pressed
+        busy = {"concurrency_id": "compute", "show_progress": "full", "show_progress_on": page[name]}
+        page.on(page[name].click, acts.press, (), names, event=True, **busy)
     page.on(page["copy"].click, lambda s: {"copied": Up(value=share.script(s)["code"], visible=True)}, (), ["copied"])
     page.on(page["save"].click, lambda s, keep: {"saved": Up(value=share.save(s, keep), visible=True)}, [page["keep"]], ["saved"])
     page.on(page["open"].upload, _open, [page["open"]], names, concurrency_id="compute")
@@ -97,15 +101,10 @@ def _rename(session: Session, name: str) -> dict[str, Any]:
     return {}
 
 
-def _seed(session: Session, seed: Any) -> dict[str, Any]:
-    session.settings["seed"] = min(max(int(seed or 0), 0), 2**31 - 2)
-    return {}
-
-
 def _open(session: Session, path: Any) -> dict[str, Any]:
     found = uploaded(session, path, roots())
     if found is None:
-        raise frame.BadData("the file did not arrive; send it again.")
+        raise BadData("the file did not arrive; send it again.")
     return share.open_project(session, str(found), Path(found).name)
 
 
