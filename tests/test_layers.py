@@ -21,7 +21,8 @@ LAYERS = {
     6: ("methods",),
     7: ("evaluate", "inspect", "answers", "request", "runs", "archive", "drive", "shots", "compare", "testing", "pretrain"),
     8: ("plots",),
-    9: ("__main__", "api", "progress", "jobs", "scale", "docs", "doctor", "cli", "bench", "ui", "widgets", "app", "course", "docs_site", "project"),
+    9: ("__main__", "api", "progress", "jobs", "scale", "docs", "doctor", "cli", "bench", "ui", "widgets", "app", "course", "docs_site",
+        "project"),
 }
 ALLOWED_UP = {("backbones", "promptlab.data.batch")}  # PixelSpec: how a backbone wants its pictures
 WALLS = {  # third-party package → where it may be imported

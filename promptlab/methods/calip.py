@@ -53,7 +53,7 @@ class CALIP(Method):
         departs=("β₂, β₃ are searched on the labelled shots (or validation pictures); the code searches on the test pictures",
                  "the logit scale is the backbone's own instead of the constant 100 (equal for OpenAI weights)",
                  "the few-shot variant CALIP-FS, which was never released, is left out"),
-        job=Job(data="world:textures@night", protocol="few_shot", test="test", against_hyper={"templates": "dataset-all"}),
+        job=Job(data="world:food@grayscale", protocol="few_shot", test="test", against_hyper={"templates": "dataset-all"}),
     )
     Hyper = Hyper
 

@@ -52,7 +52,7 @@ class CLAP(Method):
                 Claim("average of 11, all", 1, "RN50", "accuracy", 0.6279, "Table 1 (recalled, not checked)")),
         departs=("an epoch sees every picture in one of its 20 views; the code draws as many from all pictures and views together",
                  "the outer update of the multipliers, which the released setting never calls, is left out"),
-        job=Job(protocol="few_shot", test="test", shots=4, against="clap", against_hyper={"penalty": "none"}),
+        job=Job("world:vehicles@pixel-art", protocol="few_shot", test="test", shots=4, against="clap", against_hyper={"penalty": "none"}),
     )
     Hyper = Hyper
 

@@ -39,7 +39,7 @@ class CoCoOp(Method):
                           "augment": "none"}},
         claims=(Claim("average of 11, new", 16, "ViT-B-16", "accuracy", 0.7169, "table 1"),),
         departs=("float32 learnables instead of float16", "all images of a batch go through the text tower together"),
-        job=Job(against="coop", test="new"),
+        job=Job("world:vehicles@pixel-art", against="coop", test="new"),
     )
     Hyper = Hyper
 

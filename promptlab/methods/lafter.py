@@ -59,9 +59,9 @@ class LaFTer(Method):
                  "layer norms are kept as their change from the start, so decay pulls them back to it",
                  "descriptions are those of the class set; without any, templates alone are read",
                  "last epoch instead of the best one on the test pictures"),
-        job=Job("world:textures@foggy", protocol="unlabelled", test="test", shots=None,
-                note="zero-shot with all the templates that stage 1 reads has 73.0 here: the gain over one sentence is that of the "
-                     "templates, and the student keeps it, no more"),
+        job=Job("world:vehicles@sketch", protocol="unlabelled", test="test", shots=None, against="lafter", against_hyper={"steps": 0},
+                note="the gain is that of stage 2 over the classifier of stage 1; that classifier is worse than zero-shot in a style "
+                     "that pocket never saw (validation: 48.4, zero-shot 65.1), and the student wins back two thirds of the loss"),
     )
     Hyper = Hyper
 

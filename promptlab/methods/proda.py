@@ -66,7 +66,7 @@ class ProDA(Method):
                  "all three places of the name are built; the re-implementation has them but makes end prompts only when it trains",
                  "underscores in names are spaces everywhere", "the order of the prompts is drawn anew at each epoch",
                  "a single prompt has no diversity term; the re-implementation then computes nan"),
-        job=Job(against="coop", test="H"),
+        job=Job("world:vehicles@pixel-art", against="coop", test="new"),
     )
     Hyper = Hyper
 

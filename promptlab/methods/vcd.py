@@ -48,7 +48,7 @@ class VCD(Method):
                  "a class without a list counts as one with an empty list"),
         job=Job(data="world:textures@photo", protocol="few_shot", test="test", against="waffleclip",
                 note="pocket's text tower never read relative clauses, nor most of the descriptors' words: they do as noise does, and "
-                     "both lose to the bare name; that they mean something is seen with name_at=none (a quarter right, chance 1 in 24)"),
+                     "both lose to the bare name; that they mean something is seen with name_at=none (half right, chance 1 in 24)"),
     )
     Hyper = Hyper
 

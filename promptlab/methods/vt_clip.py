@@ -40,7 +40,7 @@ class VTCLIP(Method):
         presets={"demo": {"optimiser": "adam", "lr": 3e-3, "weight_decay": 0.0, "steps": 200, "augment": "none"}},
         departs=("written from memory, since no code was found: no layer norms, self-attention or feed-forward part, W_o = 0 at first",
                  "heads 8, β 1 and the recipe are choices of ours"),
-        job=Job(against="clip_adapter", protocol="few_shot", shots=8, test="test"),
+        job=Job("world:animals@thermal", against="clip_adapter", protocol="few_shot", test="test"),
     )
     Hyper = Hyper
 
