@@ -56,7 +56,7 @@ class DPT(Method):
                           "schedule": "step-cosine", "augment": "none", "warm_epochs": 2}},
         departs=("the context warms up as long as the vision side (10 epochs; the code: 1)", "float32 throughout",
                  "a state learned on other classes is loaded whole: the auxiliary classifier is used in training only"),
-        job=Job(against="coop"),
+        job=Job("world:animals@thermal", against="coop"),
     )
     Hyper = Hyper
 

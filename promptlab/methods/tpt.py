@@ -60,8 +60,7 @@ class Tpt(Method):
         claims=(Claim("ImageNet-A", None, "RN50", "accuracy", 0.2667, "repository README"),),
         departs=("float32 without loss scaling", "at least one view is kept"),
         job=Job(data="world:textures@foggy", protocol="few_shot", test="test",
-                note="a step changes about 10 of 600 answers, 6 or 7 for the better and 3 or 4 for the worse: the seeds agree, but so few "
-                     "pictures prove little"),
+                note="eight of 600 answers more are right: the seeds agree, but so few pictures prove little"),
     )
     Hyper = Hyper
 
