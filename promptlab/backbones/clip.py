@@ -133,7 +133,8 @@ class Clip:
         if missing:
             new = _parts(self._in_chunks(batch, missing, encode, fill=self.device.type == "cpu" and len(missing) > 1))
             for j, i in enumerate(missing):
-                rows[i] = {name: part[j].cpu().clone() for name, part in new.items()}
+                known = self.cache.get(keys[i], False) or {}  # asked for tokens later: what was answered before stays to the last bit
+                rows[i] = {name: part[j].cpu().clone() for name, part in new.items()} | known
                 self.cache.put(keys[i], rows[i])
         names = [n for n in rows[0] if all(n in row for row in rows)]
         parts = {name: torch.stack([row[name] for row in rows]).to(self.device) for name in names if tokens or name != "tokens"}
