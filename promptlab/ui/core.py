@@ -116,8 +116,7 @@ def load_backbone(name: str, device: str) -> Any:
     """A backbone, loaded once and shared by all sessions (it is never written to)."""
     from promptlab.backbones.load import load
 
-    name, _, tag = name.partition(":")
-    return load(name, tag or None, device=device)
+    return load(name, device=device)
 
 
 def backbone(session: Any) -> Any:

@@ -45,6 +45,7 @@ class Compare(Panel):
         self._build()
         self.test = next(iter(self.comparison.runs[0].reports), "")
         self.chosen = max(range(len(self.rows)), key=lambda i: self.rows[i].get(self.columns[0]) or 0) if self.columns else 0
+        self.against = int(self.chosen == 0 and len(self.rows) > 1)  # zero-shot, or where that is the best, the next: never with itself
         self._draw(None)
 
     @property

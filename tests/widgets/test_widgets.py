@@ -183,6 +183,7 @@ def test_the_lens_replays_the_epochs_of_a_run(runs, task):
 def test_compare_is_linked(runs, task):
     c = Compare(runs, task)
     assert len(c.rows) == 3 and len(c._dots(c.rows[2], "accuracy")) == 2
+    assert c.against != c.chosen
     c._bars.picked = "0"
     assert c.chosen == 0 and 'font-weight="bold"' in c._bars.html
     c._table.picked = "2"
