@@ -19,6 +19,9 @@ def show(session: Session) -> View:
     return {"backbones": backbones(session), "devices": devices(session)}
 
 
+show.quiet = True  # the page asks for it when the fold opens: an error of what a visitor did meanwhile stays
+
+
 def backbones(session: Session) -> str:
     """All choices with size, memory, licence and whether they are here, the one that was looked up first."""
     wanted, rows = session.view.get("backbone"), []
