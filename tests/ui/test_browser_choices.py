@@ -104,3 +104,30 @@ def test_cards_of_the_methods_are_folded_on_a_phone(chromium, served):
     v.page.wait_for_timeout(1500)
     assert v.page.locator("#methods details[open]").count() == 1
     v.close()
+
+
+def test_names_and_searches_take_what_is_pasted_and_deleted(visitor):  # noqa: F811
+    page = visitor.page
+    visitor.sample()
+    visitor.tab("zero")
+    bars = page.locator("#zero_bars .ytick")
+    bars.first.wait_for()
+    box = page.locator("#names textarea")
+    box.fill("zebra, fox")  # one change, no key
+    bars.get_by_text("zebra").wait_for()
+    box.press("End")
+    for _ in range(5):
+        box.press("Backspace")  # "zebra": one name is too few, and the bars stay
+    visitor.see("type two names or more", "#status")
+    box.fill("wolf, fox")
+    bars.get_by_text("wolf").wait_for()
+    visitor.tab("train")
+    cards = page.locator("#methods [data-method].pl-method")
+    cards.nth(5).wait_for()
+    whole, search = cards.count(), page.locator("#search input, #search textarea").first
+    page.get_by_text("Filter the methods").click()
+    search.fill("tip-adapter")
+    page.wait_for_function(f"document.querySelectorAll('#methods [data-method].pl-method').length < {whole}")
+    for _ in range(len("tip-adapter")):
+        search.press("Backspace")
+    page.wait_for_function(f"document.querySelectorAll('#methods [data-method].pl-method').length == {whole}")

@@ -131,6 +131,8 @@ def play(session: Session, names: str | None, own: str | None) -> View:
     if session.data is None or session.data.test is None:
         return {"zero_bars": None, "zero_picture": ""}
     sentence = session.view.get("sentence", "") if own is None else own.strip()
+    if names == ", ".join(session.data.names):  # put there by the page, or by hand: the names of the data, whatever they become
+        session.view["names"], names = [], None
     typed = None if names is None else list(dict.fromkeys(n.strip() for n in names.split(",") if n.strip()))[:200]
     if sentence and sentence.count("{}") != 1:
         raise BadData("the sentence must hold {} exactly once: that is where the class name goes.")

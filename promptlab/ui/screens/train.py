@@ -43,7 +43,7 @@ def wire(page: Page) -> None:
     page.on(page["stop"].click, train.stop, (), OUTPUTS, queue=False)
     for name in ("families", "supervision", "search"):
         page.on(
-            page[name].input,
+            page[name].change if name == "search" else page[name].input,  # a box's input misses what is pasted or deleted
             train.filtered,
             [page["families"], page["supervision"], page["search"]],
             ["methods"],

@@ -42,7 +42,7 @@ def wire(page: Page) -> None:
     page.on(page["chip"].input, lambda s, chip: zero.sentences(s, chip, ""), [page["chip"]], names, concurrency_id="compute")
     page.on(page["template"].submit, lambda s, own: zero.sentences(s, "", own), [page["template"]], names, concurrency_id="compute")
     page.on(
-        page["names"].input,
+        page["names"].change,  # input comes with keys alone: not with a paste, nor where something is deleted
         lambda s, n: zero.play(s, n, None),
         [page["names"]],
         ["zero_bars", "zero_picture"],
