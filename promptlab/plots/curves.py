@@ -13,6 +13,7 @@ PALETTES = {False: PALETTE, True: DARK}
 BASELINE = "#8A8F98"
 INK = "#6B7280"  # readable on a light and on a dark page
 FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
+FEW = 8  # points of a curve that are marked
 MAX_POINTS = 400
 
 
@@ -42,7 +43,8 @@ def curves(
     for i, run in enumerate(runs):
         x, y = thin(run.steps, run.loss)
         style = {"name": run.name, "legendgroup": f"{i}", "line": {"color": colour(i), "width": 2}}
-        figure.add_scatter(x=x, y=y, mode="lines", row=1, col=1, **style)
+        shown = "lines" if len(x) > FEW else "lines+markers"  # a line through one point is invisible
+        figure.add_scatter(x=x, y=y, mode=shown, row=1, col=1, **style)
         figure.add_scatter(x=run.val_steps, y=[100 * v for v in run.val], mode="lines+markers", showlegend=False, **at, **style)
     if baseline is not None:
         figure.add_hline(y=100 * baseline, line={"color": BASELINE, "dash": "dash", "width": 1.5}, **at,
