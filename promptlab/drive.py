@@ -9,10 +9,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from promptlab.create import build
-from promptlab.errors import ClosedVocabulary
+from promptlab.errors import ClosedVocabulary, out_of_memory
 from promptlab.evaluate import Report, evaluate
 from promptlab.fit.context import FitContext
-from promptlab.fit.events import Event, Finished, Note, Progress
+from promptlab.fit.events import Event, Finished, Note, Progress, Step
 from promptlab.fit.state import Checkpoint
 from promptlab.fit.trace import Trace
 from promptlab.measure import cost
@@ -25,7 +25,8 @@ def drive(request: Request, store: RunStore, ctx: FitContext | None = None, *, r
     """Yield the events of the fit, then of its evaluation; the generator's value is the :class:`Run`.
 
     An equal request that is complete is found, not fitted; one that was killed or stopped goes on from its last epoch.
-    Closing the generator or an interrupt saves what was learned so far, with status "stopped".
+    Closing the generator or an interrupt saves what was learned so far, with status "stopped"; so does the end of memory after a first
+    step, with status "memory".
     """
     found = None if refit else _found(request, store)
     if found is not None:
@@ -68,7 +69,7 @@ def _fit(request: Request, run: Run, store: RunStore, ctx: FitContext, trace: Tr
     status, why, start = "failed", "", time.perf_counter()
     try:
         with (open(path, "a", encoding="utf-8") as log, cost(request.clip.device) as spent,
-              closing(method.fit(request.episode, ctx)) as events):
+              closing(_while_memory_lasts(method.fit(request.episode, ctx), ctx)) as events):
             if resumed:
                 yield _logged(Note("resumed from the last finished epoch."), log)
             for event in events:
@@ -88,6 +89,21 @@ def _fit(request: Request, run: Run, store: RunStore, ctx: FitContext, trace: Tr
         run.meta.update(status=status, why=why, hyper=asdict(method.hyper), trainable=method.trainable(), peak_mb=spent.peak_mb,
                         seconds=time.perf_counter() - start, learnable=[n for n, _ in method.named_parameters()])
         store.write(run)
+
+
+def _while_memory_lasts(events: Iterator[Event], ctx: FitContext) -> Iterator[Event]:
+    """The events of a fit. Where memory ends after a first step, what was learned until then is kept, as if somebody had pressed Stop."""
+    last = None
+    try:
+        with closing(events):
+            for event in events:
+                last = event if isinstance(event, Step) else last
+                yield event
+    except (MemoryError, RuntimeError) as error:
+        if last is None or not out_of_memory(error):
+            raise
+        yield Note(f"memory ended after step {last.i} of {last.of}; what was learned until then is kept, try a smaller batch.")
+        yield Finished(ctx.elapsed, "memory")
 
 
 def _logged(event: Event, log: Any) -> Event:

@@ -31,3 +31,9 @@ class NotFitted(PromptlabError):
 
 class BadData(PromptlabError):
     """Input files, arrays or names cannot be used."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory is what was missing: Python's own error, or torch's, of a GPU or of the processor's allocator."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and ("out of memory" in said or "allocate memory" in said))

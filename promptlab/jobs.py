@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from promptlab.errors import PromptlabError
+from promptlab.errors import PromptlabError, out_of_memory
 from promptlab.fit.context import FitContext
 from promptlab.fit.events import Event
 from promptlab.request import Request
@@ -78,7 +78,7 @@ class Live:
 
 @dataclass(eq=False)
 class Job:
-    """``status``: "waiting", "running", then the run's own ("done", "stopped", "collapsed", "failed"). ``last``: the newest event.
+    """``status``: "waiting", "running", then the run's own (see :attr:`promptlab.runs.Run.status`). ``last``: the newest event.
 
     ``run``: the result, also of a stopped fit; ``error``: one sentence; ``bug``: the error is none that a user is meant to read.
     """
@@ -255,7 +255,7 @@ def _run(job: Job) -> None:
     except PromptlabError as error:
         job.status, job.error = "failed", str(error)
     except Exception as error:  # noqa: BLE001 - the worker must live on; the sentence goes to whoever asks
-        memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+        memory = out_of_memory(error)
         job.status, job.bug = "failed", not memory
         said = f"{job.live.name} ran out of memory; try a smaller batch, fewer classes or a smaller method."
         job.error = said if memory else str(error) or type(error).__name__

@@ -44,7 +44,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """"running", "done", "stopped", "budget", "collapsed" or "failed"."""
+        """"running", "done", "stopped", "budget", "memory", "collapsed" or "failed"."""
         return self.meta["status"]
 
     @property

@@ -158,6 +158,44 @@ def test_stop_keeps_what_was_learned_and_goes_on_later(tmp_path):
     assert more.id == stopped.id and more.status == "done" and more.events[-1]["why"] == "done"
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B")])
+def test_what_was_learned_before_memory_ended_is_kept(tmp_path, monkeypatch, error):
+    from promptlab.methods.coop import CoOp
+
+    loss, calls = CoOp.loss, []
+
+    def greedy(self, out, batch):
+        calls.append(1)
+        if len(calls) == 4:
+            raise error
+        return loss(self, out, batch)
+
+    monkeypatch.setattr(CoOp, "loss", greedy)
+    run = fit(tmp_path)
+    assert run.status == "memory" and run.report is not None and run.method.context.ctx.isfinite().all()
+    note, end = run.events[-2:]
+    assert note["text"].startswith("memory ended after step 3 of 6") and end["why"] == "memory"
+    assert fit(tmp_path).status == "done"  # it is no finished run: the same request goes on
+
+
+def test_memory_that_ends_before_a_first_step_and_other_errors_are_errors(tmp_path, monkeypatch):
+    from promptlab.methods.coop import CoOp
+
+    for error, when in ((MemoryError(), 1), (RuntimeError("a bug"), 3)):
+        calls = []
+
+        def failing(self, out, batch, error=error, when=when, calls=calls):
+            calls.append(1)
+            if len(calls) >= when:
+                raise error
+            return {"loss": (out.pred * 0).sum() + sum(p.sum() * 0 for p in self.parameters())}
+
+        monkeypatch.setattr(CoOp, "loss", failing)
+        with pytest.raises(type(error)):
+            fit(tmp_path)
+        assert RunStore(tmp_path).find()[0].status == "failed"
+
+
 def test_closing_the_stream_saves_what_was_learned(tmp_path):
     events = pl.stream("coop", CLIP, task(), store=tmp_path, **QUICK)
     for e in events:

@@ -64,4 +64,4 @@ class Note(Event):
 @dataclass(frozen=True)
 class Finished(Event):
     seconds: float
-    why: str = "done"  # "done" | "stopped" | "budget" | "collapsed"
+    why: str = "done"  # "done" | "stopped" | "budget" | "memory" | "collapsed"

@@ -23,6 +23,8 @@ from promptlab.method import Bank, Method, sandbox
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)  # of patches that are deleted, most relevant first
 CONTROLS = {"relevance": 4, "occlusion": 2}  # random directions of the control
 CELLS = 6  # of a side of the occlusion map
+HOW = {"relevance": "Made by relevance.",
+       "occlusion": "{} has no attention that could be read, so this is an occlusion map: one cell after another is covered."}
 
 Score = Callable[[Method, Batch], Tensor]
 
@@ -171,7 +173,8 @@ def evidence(subject: Any, image: Any, name: str | int | None = None, *, seed: i
         f"Evidence for '{method.task.classes.names[c]}': {start} and {method.card.name}",
         {k: v.reshape(grid).numpy() for k, v in maps.items()} | {"picture": picture(method, batch)},
         {},
-        f"Made by {how}. Trust a map only if deleting its patches hurts more (a lower score) than deleting those of a random prompt.",
+        f"{HOW[how].format(method.backbone.name)} Trust a map only if deleting its patches hurts more (a lower score) than deleting those "
+        f"of a random prompt.",
         (Sanity("deletion score", *scores[0]), Sanity(f"deletion score, {start}", *scores[1])),
         {"class": method.task.classes.names[c], "how": how, "seed": seed, "before": start},
     )

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class Session:
     failed: str = ""  # the last error, shown until it is dismissed or ``over``
     failed_by: str = ""
     failed_at: float = 0.0
+    kept: dict[str, Any] = field(default_factory=dict)  # the settings that its browser was last told to keep
     returned: bool = False  # its browser knew the token and the server did not
     touched: float = field(default_factory=time.monotonic)
     lock: Any = field(default_factory=threading.RLock, repr=False)
@@ -133,22 +135,30 @@ class Sessions:
     def __init__(self, root: Path | None = None, most: int = 64):
         self.root, self.most = root, most
         self._all: dict[str, Session] = {}
+        self._issued: deque[str] = deque(maxlen=4096)  # tokens that nobody has come with yet
         self._lock = threading.Lock()
 
     def new(self) -> str:
         """A token that nobody can guess."""
-        return secrets.token_urlsafe(24)
+        self._issued.append(token := secrets.token_urlsafe(24))
+        return token
 
-    def get(self, key: Any) -> Session:
-        """The session of a token; one refused in a sentence where all places are taken."""
+    def get(self, key: Any, back: bool = False) -> Session:
+        """The session of a token; refused in a sentence where all places are taken, or where the token's session has ended. ``back``: a
+        page that is opened with such a token begins anew."""
         if not isinstance(key, str) or not TOKEN.fullmatch(key):
             raise PromptlabError(says.NO_SESSION)
         self.sweep()
         with self._lock:
             if key not in self._all:
+                if not back and key not in self._issued:
+                    raise PromptlabError(says.NO_SESSION)
                 if len(self._all) >= self.most:
                     raise PromptlabError(says.FULL.format(self.most))
                 self._all[key] = Session(key, Path(tempfile.mkdtemp(prefix="promptlab-session-", dir=self.root)))
+                self._all[key].returned = key not in self._issued
+                if key in self._issued:
+                    self._issued.remove(key)
             session = self._all[key]
             session.touched = time.monotonic()
         return session
@@ -157,9 +167,9 @@ class Sessions:
         return isinstance(key, str) and key in self._all
 
     @contextmanager
-    def using(self, key: Any) -> Iterator[Session]:
+    def using(self, key: Any, back: bool = False) -> Iterator[Session]:
         """The session, for one handler at a time, with the lane's results taken over."""
-        session = self.get(key)
+        session = self.get(key, back)
         with session.lock:
             session.collect()
             yield session

@@ -211,7 +211,9 @@ def _first(methods: Sequence[tuple[str, str]], asked: str | None) -> str:
 
 def said(run: Run, zero: Run | None) -> str:
     """How a finished run compares with zero-shot, in one sentence."""
-    begin = "Stopped; the best so far is kept. " if run.status == "stopped" else ""
+    begin = {"stopped": "Stopped; the best so far is kept. ", "memory": "Memory ended; the best so far is kept, try a smaller batch. "}.get(
+        run.status, ""
+    )
     found = next(iter(scores(run).items()), None)
     if found is None:
         return f"{begin}{registry.card(run.key).name} is done; there are no test pictures, so there is no score."

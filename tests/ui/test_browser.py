@@ -52,6 +52,23 @@ class Visitor:
         self.page.locator("#sample").click()
         self.see("held out to judge by")
 
+    def own(self, classes):
+        """Own classes: their names and, for each, files; the cards show how many were taken."""
+        page = self.page
+        page.locator("#own").click()
+        for i, (name, files, taken) in enumerate(classes):
+            box = page.get_by_label(f"Name of class {i + 1}")
+            box.fill(name)
+            box.blur()
+            page.locator("#board .pl-class").nth(i).locator(f"input[value='{name}']").wait_for()
+            self.add(i, files)
+            page.locator("#board .pl-class").nth(i).get_by_text(f"{taken} of 8 suggested").wait_for()
+
+    def add(self, i, files):
+        with self.page.expect_file_chooser() as chosen:
+            self.page.locator("#board [data-files]").nth(i).click()
+        chosen.value.set_files([str(f) for f in files])
+
     def see(self, words, where="body"):
         self.page.locator(where).get_by_text(words).locator("visible=true").first.wait_for()
 
@@ -170,16 +187,8 @@ def test_reload_and_second_tab_find_the_running_fit_and_stop_keeps_it(visitor):
 def test_two_browsers_never_see_each_other(chromium, served, tmp_path):
     one, two = Visitor(chromium, served), Visitor(chromium, served)
     one.sample()
-    two.page.locator("#own").click()
-    for i, name in enumerate(("zebu cat", "zebu dog")):
-        box = two.page.get_by_label(f"Name of class {i + 1}")
-        box.fill(name)
-        box.blur()
-        two.page.locator(f"#board .pl-class input[value='{name}']").wait_for()
-        with two.page.expect_file_chooser() as chosen:
-            two.page.locator("#board [data-files]").nth(i).click()
-        chosen.value.set_files([str(picture(tmp_path / f"{name}{j}.png", 10 * i + j)) for j in range(4)] + [_bad(tmp_path, i)])
-        two.page.locator("#board .pl-class").nth(i).get_by_text("4 of 8 suggested").wait_for()
+    two.own((name, [*(picture(tmp_path / f"{name}{j}.png", 10 * i + j) for j in range(4)), _bad(tmp_path, i)], 4)
+            for i, name in enumerate(("zebu cat", "zebu dog")))
     two.see("not a picture although its name ends in .png")
     two.page.locator("#see:not([disabled])").click()
     two.see(says.BASELINE)
@@ -246,16 +255,7 @@ def test_a_phone(chromium, served, scheme):
 @pytest.mark.skipif(REAL is None, reason="no real photographs beside the checkout (caltech-101)")
 def test_real_photographs(visitor):
     page, root = visitor.page, REAL / "caltech-101" / "101_ObjectCategories"
-    page.locator("#own").click()
-    for i, name in enumerate(("dolphin", "sunflower")):
-        box = page.get_by_label(f"Name of class {i + 1}")
-        box.fill(name)
-        box.blur()
-        page.locator(f"#board .pl-class input[value='{name}']").wait_for()
-        with page.expect_file_chooser() as chosen:
-            page.locator("#board [data-files]").nth(i).click()
-        chosen.value.set_files([str(p) for p in sorted((root / name).glob("*.jpg"))[:8]])
-        page.locator("#board .pl-class").nth(i).get_by_text("8 of 8 suggested").wait_for()
+    visitor.own((name, sorted((root / name).glob("*.jpg"))[:8], 8) for name in ("dolphin", "sunflower"))
     page.locator("#see:not([disabled])").click()
     visitor.see(says.BASELINE)
     visitor.tab("train")

@@ -133,6 +133,22 @@ def test_out_of_memory_and_bugs_are_sentences(ready, monkeypatch):
     assert "ran out of memory" not in frame.status(ready)
 
 
+def test_memory_that_ends_during_a_fit_leaves_a_run(ready, monkeypatch):
+    from promptlab.methods.taskres import TaskRes
+
+    loss, calls = TaskRes.loss, []
+
+    def greedy(self, out, batch):
+        calls.append(1)
+        if len(calls) == 3:
+            raise MemoryError
+        return loss(self, out, batch)
+
+    monkeypatch.setattr(TaskRes, "loss", greedy)
+    fitted(ready, "taskres")
+    assert "memory ended; what was learned so far is kept" in train.done(ready) and "(memory ended)" in frame.runs(ready)
+
+
 def test_what_happens_when_two_sessions_train(sessions, ready):
     other = sessions.get(sessions.new())
     shots.sample(other, "Vehicles, blurry", 1)

@@ -8,8 +8,8 @@ import pytest
 from promptlab.errors import PromptlabError
 from promptlab.jobs import Job, Jobs, Lane
 from promptlab.runs import RunStore
-from promptlab.ui import says
-from promptlab.ui.handlers import frame, shots
+from promptlab.ui import core, says
+from promptlab.ui.handlers import frame, keep, machine, shots
 from promptlab.ui.session import TTL, Sessions
 from tests.ui.conftest import picture
 
@@ -19,6 +19,17 @@ def test_a_token_is_needed_and_cannot_be_short(sessions):
         with pytest.raises(PromptlabError, match="lost its session"):
             sessions.get(bad)
     assert len({sessions.new() for _ in range(50)}) == 50
+
+
+def test_a_token_whose_session_has_ended_begins_anew_only_where_a_page_is_opened(sessions):
+    key = sessions.new()
+    assert not sessions.get(key).returned
+    sessions.clear()
+    with pytest.raises(PromptlabError, match="lost its session; reload it"):
+        sessions.get(key)
+    with pytest.raises(PromptlabError, match="lost its session"):
+        sessions.get("x" * 40)  # nor can anybody make up a token of their own
+    assert sessions.get(key, back=True).returned and sessions.get(key).returned
 
 
 def test_sessions_are_apart_and_their_files_go(sessions, tiny, tmp_path):
@@ -63,6 +74,26 @@ def test_a_browser_that_comes_back_after_a_restart_is_told_so(session):
     assert says.RETURNED.split(".")[0] in frame.status(session)
     frame.do(session, {"act": "dismiss"})
     assert frame.status(session).count("pl-info") == 0
+
+
+def test_a_browser_keeps_light_settings_and_what_comes_back_is_checked(sessions, session, monkeypatch):
+    machine.seed(session, 7)
+    session.settings["name"], session.chosen = "Owls", ["coop"]
+    kept = keep.changes(session)["kept"]
+    assert kept == {"name": "Owls", "backbone": "pocket", "device": "auto", "seed": 7, "chosen": ["coop"]}
+    assert keep.changes(session) == {}  # nothing new, nothing sent
+    later = sessions.get(sessions.new())
+    keep.restore(later, kept)
+    assert keep.settings(later) == kept
+    plain = keep.settings(sessions.get(sessions.new()))
+    asked = []
+    monkeypatch.setattr(core, "load_backbone", lambda name, device: asked.append(name))
+    hostile = {"name": ["x"], "seed": True, "device": "cuda:9", "backbone": "ViT-B-32:../../etc/passwd", "chosen": "coop"}
+    for bad in (None, 7, "x", [], hostile, {"seed": 2**40, "backbone": "ViT-L-14:openai", "chosen": [{}, "no such", None]}):
+        other = sessions.get(sessions.new())
+        keep.restore(other, bad)
+        assert keep.settings(other) == plain
+    assert not asked  # weights that are not here are not fetched for somebody who did not ask
 
 
 def test_owners_take_turns(tmp_path):

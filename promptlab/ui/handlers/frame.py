@@ -68,7 +68,7 @@ def name(session: Session, index: int) -> str:
         label += f" · seed {run.meta['seed']}"
     if len(same) > len({r.meta["seed"] for r in same}):
         label += f" · {run.id[:4]}"
-    return label + (" (stopped)" if run.status == "stopped" else "")
+    return label + {"stopped": " (stopped)", "memory": " (memory ended)"}.get(run.status, "")
 
 
 def picked(session: Session, which: str = "run") -> Any:

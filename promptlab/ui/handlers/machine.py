@@ -16,7 +16,7 @@ ASIDE = "{} was handed over by Python and stays on {}; load it there on another 
 
 def show(session: Session) -> View:
     """Both lists as they are for this session."""
-    return {"backbones": backbones(session), "devices": devices(session)}
+    return {"about_backbone": about(core.backbone(session)), "backbones": backbones(session), "devices": devices(session)}
 
 
 show.quiet = True  # the page asks for it when the fold opens: an error of what a visitor did meanwhile stays
@@ -52,14 +52,14 @@ def look_up(session: Session, wanted: str) -> View:
     wanted = (wanted or "").strip()
     if not wanted or wanted in session.given:
         return {"backbones": backbones(session)}
-    _tag(wanted)
+    tag_of(wanted)
     facts.facts(wanted)
     session.view["backbone"] = wanted
     return {"backbones": backbones(session)}
 
 
-def _tag(wanted: str) -> str:
-    """The name without its tag; a tag must not be a path."""
+def tag_of(wanted: str) -> str:
+    """The backbone's name without its tag; a tag must not be a path."""
     name, _, tag = wanted.partition(":")
     if tag and not re.fullmatch(r"[A-Za-z0-9_.-]+", tag):
         raise BadData(f"'{tag[:60]}' is no tag of {name[:60]}; a checkpoint file is given on the command line.")
@@ -69,7 +69,7 @@ def _tag(wanted: str) -> str:
 def backbone(session: Session, wanted: str) -> View:
     """Another backbone: the shots stay, the runs go, because they were fitted on the other one."""
     wanted = (wanted or "pocket").strip()
-    name = _tag(wanted)
+    name = tag_of(wanted)
     if wanted != session.settings["backbone"]:
         if session.open:
             raise BadData(says.STILL)

@@ -21,6 +21,9 @@ from promptlab.ui.sketch import sketch
 MOST_CURVES = 8
 SLOW = 120  # seconds from which a fit is warned about
 SLOWLY = "<span class='pl-why'>slow with these shots on this machine</span>"
+KEPT = dict.fromkeys(("stopped", "budget"), " (stopped; what was learned so far is kept)") | {
+    "memory": " (memory ended; what was learned so far is kept, a smaller batch or method goes further)"
+}
 GLIMPSE = 0.4  # seconds that the answer to Train waits for a first step
 
 
@@ -245,7 +248,7 @@ def done(session: Session) -> str:
     best = max(runs, key=lambda r: r.report.headline)
     ours, zero = best.report.headline, session.zero.report.headline
     noise = math.hypot(core.error(best), core.error(session.zero))
-    kept = " (stopped; what was learned so far is kept)" if best.status in ("stopped", "budget") else ""
+    kept = KEPT.get(best.status, "")
     words = f"{core.title(best.key)}{kept} {percent(ours)} % vs zero-shot {percent(zero)} % ({points(ours - zero)} points). "
     several = len({r.meta["seed"] for r in runs if r.key == best.key}) > 1
     if abs(ours - zero) <= noise:

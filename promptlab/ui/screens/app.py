@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from promptlab.ui.handlers import compare, frame, share, shots, train, zero
+from promptlab.ui.handlers import compare, frame, keep, share, shots, train, zero
 from promptlab.ui.handlers import inspect as look
 from promptlab.ui.handlers.views import Up
 from promptlab.ui.screens import api
@@ -41,6 +41,7 @@ def build_app(start: Callable[[Session], None] | None = None) -> gr.Blocks:
     page = Page()
     with gr.Blocks(title="promptlab", fill_width=True, analytics_enabled=False, delete_cache=(600, 7200)) as app:
         page.token = gr.BrowserState(None, storage_key="promptlab-session", secret="promptlab")  # noqa: S106 - no secret: it only scrambles
+        page["kept"] = gr.BrowserState(None, storage_key="promptlab-settings", secret="promptlab")  # noqa: S106 - likewise
         page["pulse"], page["mark"] = gr.Timer(TICK, active=False), gr.State(None)  # looks at running fits; what the last look saw
         page["wide"] = gr.Number(visible=False)  # px of the window; only its script knows
         page["ready"] = gr.State(False)  # a page selects its first tab by itself; only what a visitor selects later counts
@@ -68,7 +69,7 @@ def _wire(page: Page, app: gr.Blocks, start: Callable[[Session], None] | None) -
     everything = [n for n in page.c if not n.startswith("tab_")]
     opened = app.load(
         _enter(page, start),
-        page.token,
+        [page.token, page["kept"]],
         [page.token, *(page[n] for n in everything)],
         show_progress="hidden",
         api_visibility="private",
@@ -81,28 +82,26 @@ def _wire(page: Page, app: gr.Blocks, start: Callable[[Session], None] | None) -
 
 
 def _shown(key: str, show: Any) -> Any:
-    def shown(session: Session, ready: bool) -> dict[str, Any]:
-        if not ready:
-            return {}
+    def shown(session: Session, _: bool) -> dict[str, Any]:
         session.view["screen"] = key
         return show(session)
 
+    shown.only_if = bool  # a page selects a tab of its own before it has asked for its session
     return shown
 
 
 def _enter(page: Page, start: Callable[[Session], None] | None = None) -> Any:
     """A page is opened: a new token for a new browser; everything as it was for one that is known."""
 
-    def enter(token: Any) -> dict[Any, Any]:
+    def enter(token: Any, kept: Any) -> dict[Any, Any]:
         from promptlab.errors import PromptlabError
 
         fresh = not SESSIONS.known(token)
-        known = isinstance(token, str) and fresh
-        if fresh and not known:
-            token = SESSIONS.new()
+        token = SESSIONS.new() if token is None else token
         try:
-            with SESSIONS.using(token) as session:
-                session.returned = session.returned or known
+            with SESSIONS.using(token, back=True) as session:
+                if fresh and session.returned:
+                    keep.restore(session, kept)
                 if fresh and start is not None:
                     start(session)
                 view = {"tabs": Up(selected=session.view.get("screen", "shots")), **frame.settings(session)}

@@ -7,7 +7,7 @@ import gradio as gr
 
 from promptlab.errors import BadData
 from promptlab.ui import says
-from promptlab.ui.handlers import acts, frame, machine, share
+from promptlab.ui.handlers import acts, frame, keep, machine, share
 from promptlab.ui.handlers.views import Up
 from promptlab.ui.screens.wire import Page, uploaded
 from promptlab.ui.session import SESSIONS, Session
@@ -80,7 +80,7 @@ def wire(page: Page) -> None:
             page.on(page[name].click, acts.press, (), names, event=True)
     page.on(page["project"].change, _rename, [page["project"]], (), queue=False)
     page.on(page["seed"].change, machine.seed, [page["seed"]], (), queue=False)
-    page.on(page["machine"].expand, machine.show, (), ["backbones", "devices"], queue=False)
+    page.on(page["machine"].expand, machine.show, (), ["about_backbone", "backbones", "devices"], queue=False)
     page.on(page["backbone"].submit, machine.look_up, [page["backbone"]], ["backbones"], queue=False)
     for name in ("backbones", "devices"):  # loading may take a while: a spinner stands over what was pressed
         busy = {"concurrency_id": "compute", "show_progress": "full", "show_progress_on": page[name]}
@@ -130,6 +130,7 @@ def _delete(page: Page) -> Any:
                 **acts.blank(session),
                 **frame.settings(session),
             }
+            view["kept"] = session.kept = keep.settings(session)
             view["status"] = f"<div class='pl-line' role='status'>{says.DELETED}</div>"
         return {page.token: fresh, **page.update(view)}
 

@@ -10,12 +10,12 @@ import gradio as gr
 
 from promptlab.errors import PromptlabError
 from promptlab.ui import says, script
-from promptlab.ui.handlers import frame
+from promptlab.ui.handlers import frame, keep
 from promptlab.ui.handlers.views import Up
 from promptlab.ui.session import SESSIONS, Session
 
 LOG = logging.getLogger("promptlab")
-EVERY = ("runs", "status", "bug", "bug_box")  # what every answer brings up to date
+EVERY = ("runs", "status", "bug", "bug_box", "kept")  # what every answer brings up to date
 
 
 class Page:
@@ -65,12 +65,14 @@ class Page:
         return handler
 
     def answer(self, token: Any, fn: Callable[..., Any], names: Iterable[str], *values: Any) -> dict[Any, Any]:
-        """Call a handler; what it does not know how to say becomes a report that can be copied."""
+        """Call a handler; what it does not know how to say becomes a report that can be copied. ``fn.only_if(value)``: whether to."""
+        if not getattr(fn, "only_if", lambda *_: True)(*values):
+            return gr.skip()
         try:
             with SESSIONS.using(token) as session:
                 view = self.safely(session, fn, *values)
                 if not getattr(fn, "quiet", False):  # a late answer of what the page does by itself must not hide a newer error
-                    view = {**view, **frame.show(session)}
+                    view = {**view, **frame.show(session), **keep.changes(session)}
         except PromptlabError as error:
             view = {"status": frame.error(str(error))}
         return self.update({k: v for k, v in view.items() if k in set(names)})
