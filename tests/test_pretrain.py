@@ -55,6 +55,7 @@ def test_short_text_has_the_features_of_the_padded_text():
     assert 5.2e6 < sum(p.numel() for p in model.parameters()) < 5.6e6
 
 
+@pytest.mark.slow
 def test_loss_falls(tmp_path):
     numbers = losses(pretrain(tmp_path, steps=40, every=1, device="cpu", settings=TINY, look_minutes=1e9, look_at_end=False))
     assert len(numbers) == 40 and sum(numbers[-8:]) < 0.97 * sum(numbers[:8])  # each step has other pictures

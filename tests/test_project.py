@@ -84,7 +84,8 @@ def test_what_cannot_be_done_is_one_sentence(project, tmp_path):
 
 def test_the_page_begins_with_the_project(project, tmp_path):
     project.fit("taskres", steps=2)
-    session = Sessions(tmp_path).get("t" * 32)
+    sessions = Sessions(tmp_path)
+    session = sessions.get(sessions.new())
     begin(session, project)
     assert core.backbone(session) is project.clip and session.data.names == ("blue", "green", "red")
     assert [t.run.id for t in session.tickets] == [r.id for r in project.runs if r.key != "zero_shot"]

@@ -22,6 +22,7 @@ def clip():
     return load("pocket", device="cpu")
 
 
+@pytest.mark.slow
 def test_evidence_points_at_the_thing(clip):
     one, small, several = (pointing(clip, which, 40) for which in ("one", "small", "several"))
     assert one["evidence"] >= 0.8 and small["evidence"] >= 0.8 and small["chance"] < 0.12
@@ -29,6 +30,7 @@ def test_evidence_points_at_the_thing(clip):
     assert several["evidence"] >= max(several["random prompt"], several["raw attention"]) + 0.2
 
 
+@pytest.mark.slow
 def test_evidence_tells_the_thing_from_decoys(clip):
     row = pointing(clip, "decoys", 150)
     assert row["maps"] >= 10 and row["evidence"] >= 0.8

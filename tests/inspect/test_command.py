@@ -115,6 +115,7 @@ def test_epochs(ask, picture, run):
     assert frames[0].settings["text_shift"] != frames[1].settings["text_shift"]
 
 
+@pytest.mark.slow
 def test_runs_beside_each_other(ask, store, run, tmp_path):
     gain = Exhibit.from_json(ask("--what", "gain", "--json").stdout)  # zero-shot on the same pictures is fitted, then found
     (plain,) = RunStore(store).find(method="zero_shot")

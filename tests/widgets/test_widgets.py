@@ -131,6 +131,7 @@ def test_a_bad_knob_is_said_and_nothing_is_trained(trainer):
     assert "n_ctx" in trainer.error and "role=\"alert\"" in trainer._error.value and trainer.status == "idle"
 
 
+@pytest.mark.slow
 def test_the_lens_shows_every_exhibit_or_says_why_not(runs, task):
     lens = Lens(runs[1], task)
     assert lens.exhibit.kind == "maps" and "pl-wipe" in lens._scene.html
