@@ -131,6 +131,7 @@ for e in events:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_numbers(tmp_path):
     changes = {"steps": None, "epochs": 4}  # 8 rows in batches of 4: 8 steps
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "a"), "5"], cwd=Path(__file__).parents[1], check=False)

@@ -21,6 +21,7 @@ def row(pocket, tmp_path_factory):
     return jobs.job_row("tip_adapter", pocket, (1, 2), RunStore(tmp_path_factory.mktemp("runs")))
 
 
+@pytest.mark.slow
 def test_a_job_compares_on_the_same_draws(row):
     assert row["against"] == "zero_shot" and len(row["ours_values"]) == len(row["baseline_values"]) == 2
     assert row["gain"] == pytest.approx(row["ours"] - row["baseline"])
@@ -28,11 +29,13 @@ def test_a_job_compares_on_the_same_draws(row):
     assert row["baseline_spread"] == 0.0  # zero-shot does not depend on the draw
 
 
+@pytest.mark.slow
 def test_cells_have_the_columns(row):
     assert len(jobs.job_cells(row)) == len(jobs.JOB_COLUMNS)
     assert jobs.job_cells(row)[0].startswith("tip_adapter")
 
 
+@pytest.mark.slow
 def test_a_score_that_the_protocol_lacks_is_one_sentence(row):
     class Run:
         key, reports, summary = "coop", {}, {"scores": {"base": 0.5}}
@@ -74,6 +77,7 @@ def test_base_new_table_means_over_tasks():
     assert any(line.startswith("| kgcoop | 61.0 / 50.0 | - | - |") for line in lines)
 
 
+@pytest.mark.slow
 def test_render_fills_all_three(row):
     page = "\n".join(f"<!-- {n}:begin -->\n<!-- {n}:end -->" for n in ("jobs", "steps", "base-new"))
     text = tables.render(page, {"jobs": [row]})
