@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from promptlab import registry
@@ -13,6 +14,7 @@ from promptlab.card import knobs
 from promptlab.cli import build
 from promptlab.cli.common import whole_numbers
 from promptlab.cli.train import FIXED, final_line
+from promptlab.data.sources import open_data
 from promptlab.scale import Grid, summarise
 
 COMMANDS = ("app", "methods", "doctor", "world", "fit", "compare", "sweep", "evaluate", "predict", "inspect", "pretrain", "bench")
@@ -62,6 +64,23 @@ def test_world_lists_and_draws(tmp_path):
     out = tmp_path / "sheet.png"
     info = json.loads(call("world", "animals@sketch", "--out", str(out), "--count", "8", "--json").output)
     assert info["style"] == "sketch" and out.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("task", "kind"), [("vehicles@night", "single"), ("scenes@photo", "multi"), ("scenes-masks@photo", "dense")])
+def test_world_renders_a_task_that_data_reads_again(tmp_path, task, kind):
+    folder = tmp_path / "drawn"
+    info = json.loads(call("world", task, "--render", str(folder), "--each", "2", "--json").output)
+    world, again = open_data(f"world:{task}"), open_data(folder)
+    assert again.kind == kind and not again.report.problems
+    sizes = [len(s) for s in (again.train, again.val, again.test)]
+    assert sum(sizes) == info["written"] and min(sizes) >= 2 * len(world.classes)
+    order = [again.classes.names.index(n) for n in world.classes.names]
+    assert sorted(order) == list(range(len(order)))
+    if kind == "multi":
+        assert torch.equal(again.test.targets[:, order], world.test.targets[:sizes[2]])
+    if kind == "dense":
+        assert torch.equal(again.test.targets[:, ::2, ::2], world.test.targets[:sizes[2]])  # masks of 64 and 128 px
+    assert "not an empty folder" in call("world", task, "--render", str(folder), code=2).stderr
 
 
 @pytest.mark.parametrize(("argv", "words"), [

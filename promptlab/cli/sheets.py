@@ -47,6 +47,14 @@ def write_sheet(spec: str, out: Path, count: int, size: int) -> Path:
     return out
 
 
+def render_task(spec: str, folder: Path, each: int) -> int:
+    """A task as a folder of pictures; how many."""
+    from promptlab.data.sources import open_data
+    from promptlab.data.write import write_folder
+
+    return write_folder(open_data(f"world:{spec.removeprefix('world:')}"), folder, each)
+
+
 def _caption(data: Any, i: int) -> str:
     target, names = data.train.targets[i], data.classes.names
     if data.kind == "single":

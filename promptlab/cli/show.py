@@ -95,20 +95,24 @@ def world(
     task: Annotated[str | None, typer.Argument(help="TASK@STYLE (animals@night); without it the tasks and styles are listed.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write a contact sheet to this picture file.")] = None,
     count: Annotated[int, typer.Option(min=1, max=400, help="How many pictures the sheet shows.")] = 48,
-    size: Annotated[int, typer.Option(min=16, max=512, help="Side of a picture in px.")] = 96,
+    size: Annotated[int, typer.Option(min=16, max=512, help="Side of a picture of the sheet in px.")] = 96,
+    render: Annotated[Path | None, typer.Option(help="Write the task's pictures into this new folder, as --data takes it.")] = None,
+    each: Annotated[int, typer.Option(min=1, max=1000, help="How many pictures a class and split --render writes.")] = 16,
     as_json: AsJson = False,
 ) -> None:
-    """Show the picture world: its tasks, or a contact sheet of one."""
-    from promptlab.cli.sheets import describe_task, list_world, write_sheet
+    """Show the picture world: its tasks, or a contact sheet of one; or render a task into a folder of pictures."""
+    from promptlab.cli.sheets import describe_task, list_world, render_task, write_sheet
 
     if task is None:
         return list_world(as_json)
     info = describe_task(task)
     if out is not None:
         info["sheet"] = str(write_sheet(task, out, count, size))
+    if render is not None:
+        info |= {"folder": str(render), "written": render_task(task, render, each)}
     if as_json:
         return emit_json(info)
     for name, value in info.items():
         console().print(f"[bold]{name}[/bold]: {value}" if not isinstance(value, list) else f"[bold]{name}[/bold]: {', '.join(value)}")
-    if out is None:
-        console().print("Give --out sheet.png to see pictures.", style="dim")
+    if out is None and render is None:
+        console().print("Give --out sheet.png to see pictures, or --render FOLDER to have them as files.", style="dim")
