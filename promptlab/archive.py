@@ -13,16 +13,23 @@ from promptlab import registry
 from promptlab.card import build_hyper
 from promptlab.errors import BadData
 from promptlab.files import plain, replacing
+from promptlab.fit.trace import thinned
 from promptlab.runs import Run, check_backbone
 
 FORMAT = 1
-LIMITS = {"run.json": 64 << 20, "events.jsonl": 256 << 20, "state.safetensors": 8 << 30}  # bytes when unpacked
+LIMITS = {  # bytes when unpacked
+    "run.json": 64 << 20,
+    "events.jsonl": 256 << 20,
+    "state.safetensors": 8 << 30,
+    "trace.safetensors": 64 << 20,
+}
 RATIO = 300  # JSON of curves packs about 10:1; zeros in a bomb 1000:1
 NEEDED = ("id", "method", "hyper", "task", "backbone", "learnable", "reports", "status", "seed")
 
 
 def pack(run: Run, file: Path) -> Path:
-    """Write ``file``; it holds all that is needed to answer again on the same backbone, but no pictures and no predictions."""
+    """Write ``file``; it holds all that is needed to answer again on the same backbone, and the learnables after some epochs for
+    the replay, but no pictures and no predictions."""
     method = run.method
     meta = {**run.meta, "format": FORMAT, "learnable": [n for n, _ in method.named_parameters()]}
     state = {k: v.detach().cpu().contiguous().clone() for k, v in method.state_dict().items()}
@@ -30,6 +37,8 @@ def pack(run: Run, file: Path) -> Path:
         out.writestr("run.json", json.dumps(plain(meta)))
         out.writestr("events.jsonl", "".join(json.dumps(e) + "\n" for e in run.events))
         out.writestr("state.safetensors", save_tensors(state))
+        if frames := {f"{e}/{k}": v.contiguous() for e in thinned(run.epochs) for k, v in run.frame(e).items()}:
+            out.writestr("trace.safetensors", save_tensors(frames))
     return file
 
 
@@ -42,6 +51,7 @@ def unpack(file: Path, clip: Any = None, *, method: type | None = None) -> Run:
         meta = json.loads(parts["run.json"])
         log = [json.loads(line) for line in parts.get("events.jsonl", b"").decode().splitlines() if line]
         state = load_tensors(parts["state.safetensors"])
+        frames = _frames(parts.get("trace.safetensors"))
     except (ValueError, UnicodeDecodeError, RecursionError, SafetensorError) as error:
         raise BadData(f"'{file.name}' is damaged ({type(error).__name__}); save the run again.") from None
     if not isinstance(meta, dict) or any(k not in meta for k in NEEDED) or meta.get("format") != FORMAT:
@@ -49,13 +59,22 @@ def unpack(file: Path, clip: Any = None, *, method: type | None = None) -> Run:
     if clip is None:
         clip = _load(meta)
     check_backbone(meta, clip)
-    run = Run(meta, clip=clip, cls=method or registry.get(meta["method"]), state=state, log=log)
+    run = Run(meta, clip=clip, cls=method or registry.get(meta["method"]), state=state, log=log, frames=frames)
     try:
         build_hyper(run.key, run._cls.Hyper, dict(meta["hyper"]))
         run.method  # noqa: B018 - built now, so that what does not fit is refused here
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise BadData(f"'{file.name}' does not fit the method {meta['method']} ({type(error).__name__}); save the run again.") from None
     return run
+
+
+def _frames(data: bytes | None) -> dict[int, dict[str, Any]]:
+    """Epoch → learnables by name."""
+    found: dict[int, dict[str, Any]] = {}
+    for key, value in (load_tensors(data) if data else {}).items():
+        epoch, _, name = key.partition("/")
+        found.setdefault(int(epoch), {})[name] = value
+    return found
 
 
 def _read(file: Path) -> dict[str, bytes]:

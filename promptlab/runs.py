@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from promptlab import answers, metrics, registry
 from promptlab.card import build_hyper
@@ -29,8 +30,8 @@ class Run:
 
     def __init__(self, meta: dict[str, Any], path: Path | None = None, *, method: Method | None = None, clip: Any = None,
                  cls: type[Method] | None = None, reports: dict[str, Report] | None = None, state: dict[str, Any] | None = None,
-                 log: list[dict[str, Any]] | None = None):
-        self.meta, self.path = meta, path
+                 log: list[dict[str, Any]] | None = None, frames: dict[int, dict[str, Any]] | None = None):
+        self.meta, self.path, self._frames = meta, path, frames or {}
         self._method, self._clip, self._cls, self._reports, self._state, self._log = method, clip, cls, reports, state, log
 
     @property
@@ -94,14 +95,24 @@ class Run:
     @property
     def epochs(self) -> list[int]:
         """The epochs that can be gone back to (0: before the first step); empty for a run that kept no trace."""
-        return Trace(self.path / "trace").epochs if self.path else []
+        return Trace(self.path / "trace").epochs if self.path else sorted(self._frames)
 
     def at(self, epoch: int) -> Method:
         """The method as it was after an epoch, on the same backbone."""
         if epoch not in (there := self.epochs):
             kept = ", ".join(map(str, there)) or "none, since it took no epochs or its learnables are too large"
             raise BadData(f"run {self.id} has not kept its learnables after epoch {epoch}; it kept {kept}.")
-        return self._rebuild(Trace(self.path / "trace").state(epoch))
+        frame, last = self.frame(epoch), self.method.state_dict()
+        if odd := next((k for k, v in frame.items() if k not in last or v.shape != last[k].shape), None):
+            raise BadData(f"epoch {epoch} of run {self.id} holds '{odd[:60]}', which does not fit its learnables; fit it again.")
+        return self._rebuild(frame)
+
+    def frame(self, epoch: int) -> dict[str, Any]:
+        """The learnables after a kept epoch, by name."""
+        try:
+            return Trace(self.path / "trace").state(epoch) if self.path else self._frames[epoch]
+        except SafetensorError as error:
+            raise BadData(f"epoch {epoch} of run {self.id} is damaged ({error}); fit it again.") from None
 
     def predict(self, images: Any, k: int | None = None) -> Any:
         """Names with probabilities, best first: a dict for one picture (path, PIL image, array or tensor), a list of dicts for a list

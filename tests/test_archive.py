@@ -31,7 +31,7 @@ def rewrite(file, changes, out):
 def test_one_file_is_enough_to_answer_again(saved):
     run, file = saved
     with zipfile.ZipFile(file) as archive:
-        assert set(archive.namelist()) == {"run.json", "events.jsonl", "state.safetensors"}
+        assert set(archive.namelist()) == {"run.json", "events.jsonl", "state.safetensors", "trace.safetensors"}
     again = pl.open(file, CLIP)
     assert torch.equal(again.method.logits(PIXELS), run.method.logits(PIXELS)) and again.id == run.id and again.path is None
     assert again.summary["scores"] == run.summary["scores"] and again.events == run.events and again.classes == run.classes
@@ -43,6 +43,31 @@ def test_one_file_is_enough_to_answer_again(saved):
 def test_state_that_is_born_in_fit_travels_too(tmp_path, key, changes):
     run = fit(tmp_path, key, **changes)
     assert torch.equal(pl.open(run.save(tmp_path / "x.plab"), CLIP).method.logits(PIXELS), run.method.logits(PIXELS))
+
+
+def test_the_replay_travels_too(tmp_path, saved):
+    run, file = saved
+    again = pl.open(file, CLIP)
+    assert again.epochs == run.epochs and len(run.epochs) >= 2
+    for epoch in run.epochs:
+        assert torch.equal(again.at(epoch).logits(PIXELS), run.at(epoch).logits(PIXELS))
+    long = fit(tmp_path / "long", steps=80)
+    kept = pl.open(long.save(tmp_path / "long.plab"), CLIP).epochs
+    assert len(long.epochs) > 24 >= len(kept) > 20 and (kept[0], kept[-1]) == (long.epochs[0], long.epochs[-1])
+
+
+def test_a_damaged_epoch_is_one_sentence(saved, tmp_path):
+    from safetensors.torch import save
+
+    bad = rewrite(saved[1], {"trace.safetensors": save({"1/ctx.no.such": torch.zeros(3)})}, tmp_path / "bad.plab")
+    with pytest.raises(BadData, match="epoch 1 of run .* holds 'ctx.no.such', which does not fit"):
+        pl.open(bad, CLIP).at(1)
+    (tmp_path / "runs" / saved[0].id / "trace" / "0001.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(BadData, match="epoch 1 of run .* is damaged"):
+        saved[0].at(1)
+    odd = rewrite(saved[1], {"trace.safetensors": save({"one/x": torch.zeros(3)})}, tmp_path / "odd.plab")
+    with pytest.raises(BadData, match="is damaged"):
+        pl.open(odd, CLIP)
 
 
 def test_another_backbone_is_refused(saved):

@@ -1,7 +1,7 @@
 """The learnables after each epoch, on disk, so that a fit can be looked at afterwards as it went along."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,13 @@ from promptlab.fit.events import Epoch, Event, Started
 
 LIMIT = 8 << 20  # bytes that a trace may take
 LEAST = 4  # states that must fit in it; larger learnables are not traced
+MOST_SAVED = 24  # states that travel with a saved run
+
+
+def thinned(epochs: Sequence[int], most: int = MOST_SAVED) -> list[int]:
+    """At most ``most`` of the epochs, evenly, the first and the last among them."""
+    last = len(epochs) - 1
+    return [epochs[i] for i in sorted({round(k * last / (most - 1)) for k in range(most)})] if len(epochs) > most else list(epochs)
 
 
 @dataclass

@@ -350,6 +350,7 @@ def test_project_reopens_elsewhere(ready, sessions):
     assert other.settings["name"] == "Zoo" and [r.id for r in other.runs] == [r.id for r in ready.runs] and not other.failed
     assert np.array_equal(other.runs[0].report.predictions["pred"], ready.runs[0].report.predictions["pred"])
     assert "CoOp" in rows.overview(other) and inspect.lens(other, "evidence")["evidence"]
+    assert other.runs[0].epochs == ready.runs[0].epochs and len(other.runs[0].epochs) > 1  # the replay travels too
 
 
 def test_offline_backbone_leaves_the_demo_in_place(ready, monkeypatch):

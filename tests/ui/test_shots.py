@@ -282,7 +282,7 @@ def test_mutated_zips_and_projects(tmp_path_factory, changes, as_project):
 
     try:
         if as_project:
-            project._unpack(Sessions(folder).get("x" * 32), path, "bad.zip")
+            project._unpack(Sessions(folder).get("x" * 32, back=True), path, "bad.zip")
         else:
             open_zip(path, "bad.zip")
     except PromptlabError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from promptlab.errors import BadData, PromptlabError
 from promptlab.files import plain, replacing
+from promptlab.fit.trace import thinned
 from promptlab.jobs import Live
 from promptlab.runs import RunStore
 from promptlab.ui import core
@@ -25,9 +26,9 @@ LIMIT = {
     "project.json": 4 << 20,
 }
 PICTURE = 10 << 20
-MOST_FILES = 2600
+MOST_FILES = 4600  # 2,000 pictures and some ninety runs
 NAME = re.compile(
-    r"project\.json|shots/\d{4}/\d{4}\.[a-z0-9]{1,6}|runs/[0-9a-f]{12}/(run\.json|events\.jsonl|state\.safetensors|predictions\.npz)"
+    r"project\.json|shots/\d{4}/\d{4}\.[a-z0-9]{1,6}|runs/[0-9a-f]{12}/(run\.json|events\.jsonl|state\.safetensors|predictions\.npz|trace/\d{4,7}\.safetensors)"
 )
 
 
@@ -51,7 +52,7 @@ def save(session: Session, path: Path, pictures: bool = True) -> Path:
         kept = [x for x in session.tickets if x.run is not None and x.run.path]
         about["runs"] = [{"id": x.id, "method": x.method, "seed": x.seed, "purpose": x.purpose, "shots": x.shots} for x in kept]
         for x in kept:
-            for name in RUN_FILES:
+            for name in (*RUN_FILES, *(f"trace/{e:04d}.safetensors" for e in thinned(x.run.epochs))):
                 if (file := x.run.path / name).is_file():
                     out.write(file, f"runs/{x.id}/{name}")
         out.writestr("project.json", json.dumps(plain(about)))
