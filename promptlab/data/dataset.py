@@ -17,7 +17,8 @@ class DataSet:
     """``test`` is None where the data came without splits: the protocol then sets pictures aside from ``train``.
 
     ``kind``: "single", "multi" or "dense". ``report``: what opening found. ``captions``: sentences that came with it, for methods
-    that learn from texts. ``others``: further tasks that are learned along by methods for several tasks, and never tested on.
+    that learn from texts. ``others``: further tasks that are learned along by methods for several tasks, and never tested on;
+    ``shots``: how many a class are drawn from such a further task, where not as many as from the task itself.
     """
 
     name: str
@@ -29,6 +30,7 @@ class DataSet:
     report: Report = field(default_factory=Report)
     captions: tuple[str, ...] = ()
     others: tuple["DataSet", ...] = ()
+    shots: int | None = None
 
     @property
     def counts(self) -> dict[str, int]:

@@ -146,7 +146,7 @@ def _draw(data: DataSet, shots: int | None, seed: int, repeat: bool) -> Episode:
     support = data.train.take(sample(data.train, data.kind, n, shots, rng, repeat))
     few = None if shots is None else min(shots, VAL_SHOTS)
     val = data.val and data.val.take(sample(data.val, data.kind, n, few, rng, repeat))
-    others = tuple(few_shot(o, shots, seed, repeat=repeat)[0] for o in data.others)
+    others = tuple(few_shot(o, o.shots or shots, seed, repeat=repeat)[0] for o in data.others)
     return Episode(Task(data.kind, data.classes, data.name), support, val, _unlabelled(data.train, seed), shots, seed, others)
 
 

@@ -1,6 +1,7 @@
 """Opening data: a folder of folders, a zip, arrays, a data set in the CoOp layout, a task of the procedural world."""
 
 import os
+import re
 import unicodedata
 import zipfile
 from collections.abc import Sequence
@@ -27,11 +28,11 @@ SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "
 def open_data(spec: str | Path | DataSet) -> DataSet:
     """Whatever ``--data`` takes: ``world:TASK@STYLE``, a zip, a data set in the CoOp layout (or a folder that holds exactly
     one), or a folder with one folder of pictures a class. Several joined by ``+``: the first is the task, the others are learned
-    along by methods for several tasks."""
+    along by methods for several tasks, with as many shots, or with their own: ``A+B[16]``."""
     if isinstance(spec, DataSet):
         return spec
     if isinstance(spec, str) and "+" in spec and not Path(spec).expanduser().exists():
-        return _joined([open_data(part.strip()) for part in spec.split("+")])
+        return _joined([_with_shots(part.strip()) for part in spec.split("+")])
     if str(spec).startswith("world:"):
         return world(str(spec)[len("world:"):])
     path = Path(spec).expanduser()
@@ -42,8 +43,19 @@ def open_data(spec: str | Path | DataSet) -> DataSet:
     return _directory(path, path.name or path.resolve().name)
 
 
+def _with_shots(spec: str) -> DataSet:
+    told = re.fullmatch(r"(.+)\[(\d+)\]", spec)
+    if told is None:
+        return open_data(spec)
+    if not int(told[2]):
+        raise BadData(f"'{spec}' asks for no shots; write how many a class, as in '{told[1]}[16]'.")
+    return replace(open_data(told[1]), shots=int(told[2]))
+
+
 def _joined(found: list[DataSet]) -> DataSet:
     first, *others = found
+    if first.shots:
+        raise BadData(f"the shots of {first.name}, the task itself, are given by --shots (shots=); only the joined ones have theirs in [].")
     for i, data in enumerate(found):
         if data.kind != first.kind:
             raise BadData(f"tasks that are learned together must be of one kind; {first.name} is {first.kind} and {data.name} {data.kind}.")

@@ -21,6 +21,13 @@ def test_a_joined_spec_has_the_first_as_its_task() -> None:
     assert alone.support.rows == episode.support.rows  # tasks that come along change no shot of the first
 
 
+def test_a_joined_task_may_have_shots_of_its_own() -> None:
+    data = open_data("world:vehicles@photo + world:faces@night[5] + world:food@night")
+    episode, _ = few_shot(data, 1)
+    counts = [len(e.support) // len(e.task.classes) for e in (episode, *episode.others)]
+    assert counts == [1, 5, 1]
+
+
 def test_joined_pictures_and_labels_are_those_of_the_tasks() -> None:
     episode, _ = few_shot(open_data("world:vehicles@photo+world:faces@night"), 1)
     tasks = [episode, *episode.others]
@@ -38,7 +45,9 @@ def test_joined_pictures_and_labels_are_those_of_the_tasks() -> None:
 
 
 @pytest.mark.parametrize("spec,why", [("world:animals@photo+world:scenes@photo", "one kind"),
-                                      ("world:animals@photo+world:animals@photo", "twice")])
+                                      ("world:animals@photo+world:animals@photo", "twice"),
+                                      ("world:animals@photo[4]+world:faces@photo", "given by --shots"),
+                                      ("world:animals@photo+world:faces@photo[0]", "asks for no shots")])
 def test_tasks_that_cannot_be_joined_are_refused(spec: str, why: str) -> None:
     with pytest.raises(BadData, match=why):
         open_data(spec)
