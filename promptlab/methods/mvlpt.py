@@ -61,7 +61,8 @@ class MVLPT(Method):
                  "prompts (mixing='none' is the code's)", "single-label tasks only; no CoCoOp instance", "float32 throughout"),
         job=Job("world:animals@pixel-art+world:animals@sketch+world:animals@grayscale", "upt", "few_shot", 1, "test",
                 note="a start from two sister styles is worth one or two points, less than the luck of which single shot was drawn; "
-                     "more shots of the sources, or sources of the same style, change that little, and source prompts alone do not transfer"),
+                     "more shots of the sources, or sources of the same style, change that little, and source prompts alone do not "
+                     "transfer"),
     )
     Hyper = Hyper
 
