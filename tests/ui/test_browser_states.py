@@ -154,7 +154,7 @@ def test_after_a_restart_the_settings_are_back_and_the_page_says_what_is_not(vis
     SESSIONS.clear()  # what a restart leaves: a browser that knows its token, and a server that does not
     page.locator("#sample").click()
     visitor.see(says.NO_SESSION, "#status")
-    page.reload()
+    visitor.reload()
     visitor.see(says.RETURNED.split(".")[0], "#status")
     visitor.see(says.NO_SHOTS.split(".")[0], "#board")
     assert page.get_by_label("Project").first.input_value() == "Owls of my garden"
