@@ -145,12 +145,16 @@ def test_who_waits_sees_its_place_and_can_leave_the_queue(chromium, served):
 def test_after_a_restart_the_settings_are_back_and_the_page_says_what_is_not(visitor):  # noqa: F811
     page = visitor.page
     visitor.sample()
+    kept = "localStorage.getItem('promptlab-settings')"
+    page.wait_for_timeout(500)  # the ticked methods of the sample are kept too
+    first = page.evaluate(kept)
     page.get_by_label("Project").first.fill("Owls of my garden")
+    page.wait_for_function(f"before => {kept} !== before", arg=first)
     page.get_by_text("Backbone, device, seed").click()
-    seed = page.get_by_label("Seed")
+    seed, second = page.get_by_label("Seed"), page.evaluate(kept)
     seed.fill("7")
     seed.blur()
-    page.wait_for_timeout(1000)
+    page.wait_for_function(f"before => {kept} !== before", arg=second)
     SESSIONS.clear()  # what a restart leaves: a browser that knows its token, and a server that does not
     page.locator("#sample").click()
     visitor.see(says.NO_SESSION, "#status")
