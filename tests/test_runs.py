@@ -19,6 +19,7 @@ from promptlab.fit.events import Note, Step
 from promptlab.jobs import Jobs
 from promptlab.runs import RunStore, read_events
 from promptlab.testing import tiny_backbone, toy
+from tests.faults import memory_ends
 
 CLIP = tiny_backbone()
 QUICK = {"steps": 6, "batch": 4, "augment": "none", "n_ctx": 2}
@@ -163,15 +164,7 @@ def test_stop_keeps_what_was_learned_and_goes_on_later(tmp_path):
 def test_what_was_learned_before_memory_ended_is_kept(tmp_path, monkeypatch, error):
     from promptlab.methods.coop import CoOp
 
-    loss, calls = CoOp.loss, []
-
-    def greedy(self, out, batch):
-        calls.append(1)
-        if len(calls) == 4:
-            raise error
-        return loss(self, out, batch)
-
-    monkeypatch.setattr(CoOp, "loss", greedy)
+    memory_ends(monkeypatch, CoOp, 4, error)
     run = fit(tmp_path)
     assert run.status == "memory" and run.report is not None and run.method.context.ctx.isfinite().all()
     note, end = run.events[-2:]

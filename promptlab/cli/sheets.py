@@ -35,10 +35,9 @@ def describe_task(spec: str) -> dict[str, Any]:
 
 def write_sheet(spec: str, out: Path, count: int, size: int) -> Path:
     """A contact sheet of the first training pictures of a task."""
-    from promptlab.data.sources import open_data
     from promptlab.plots.sheet import contact_sheet
 
-    data = open_data(f"world:{spec.removeprefix('world:')}")
+    data = _opened(spec)
     rows = data.train.rows[:count]
     pictures = [np.asarray(data.train.source.image(row)) for row in rows]
     captions = [_caption(data, i) for i in range(len(rows))]
@@ -49,10 +48,15 @@ def write_sheet(spec: str, out: Path, count: int, size: int) -> Path:
 
 def render_task(spec: str, folder: Path, each: int) -> int:
     """A task as a folder of pictures; how many."""
-    from promptlab.data.sources import open_data
     from promptlab.data.write import write_folder
 
-    return write_folder(open_data(f"world:{spec.removeprefix('world:')}"), folder, each)
+    return write_folder(_opened(spec), folder, each)
+
+
+def _opened(spec: str) -> Any:
+    from promptlab.data.sources import open_data
+
+    return open_data(f"world:{spec.removeprefix('world:')}")
 
 
 def _caption(data: Any, i: int) -> str:

@@ -38,7 +38,7 @@ class Trace:
         self.done = epochs
         for epoch in self.epochs:
             if epoch > epochs:
-                self._file(epoch).unlink()
+                self.file(epoch).unlink()
         kept = self.epochs
         self.every = min((b - a for a, b in zip(kept, kept[1:])), default=1)
 
@@ -63,18 +63,19 @@ class Trace:
 
     def state(self, epoch: int) -> dict[str, Tensor]:
         """The state after ``epoch`` epochs."""
-        return read_tensors(self._file(epoch))
+        return read_tensors(self.file(epoch))
 
     def _keep(self, epoch: int, state: Mapping[str, Tensor]) -> None:
         size = sum(v.numel() * v.element_size() for v in state.values())
         if not state or size * LEAST > self.limit:
             return
-        write_tensors(self._file(epoch), dict(state))
-        while sum(self._file(e).stat().st_size for e in self.epochs) > self.limit:
+        write_tensors(self.file(epoch), dict(state))
+        while sum(self.file(e).stat().st_size for e in self.epochs) > self.limit:
             self.every *= 2
             for e in self.epochs:
                 if e % self.every:
-                    self._file(e).unlink()
+                    self.file(e).unlink()
 
-    def _file(self, epoch: int) -> Path:
+    def file(self, epoch: int) -> Path:
+        """Where the state after ``epoch`` epochs is kept."""
         return self.folder / f"{epoch:04d}.safetensors"

@@ -151,13 +151,14 @@ class Sessions:
         self.sweep()
         with self._lock:
             if key not in self._all:
-                if not back and key not in self._issued:
+                first = key in self._issued
+                if not (back or first):
                     raise PromptlabError(says.NO_SESSION)
                 if len(self._all) >= self.most:
                     raise PromptlabError(says.FULL.format(self.most))
                 self._all[key] = Session(key, Path(tempfile.mkdtemp(prefix="promptlab-session-", dir=self.root)))
-                self._all[key].returned = key not in self._issued
-                if key in self._issued:
+                self._all[key].returned = not first
+                if first:
                     self._issued.remove(key)
             session = self._all[key]
             session.touched = time.monotonic()

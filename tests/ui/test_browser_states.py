@@ -9,6 +9,7 @@ from promptlab.backbones.tiny import tiny_backbone
 from promptlab.methods.coop import CoOp
 from promptlab.ui import build_app, core, launch, says
 from promptlab.ui.session import SESSIONS
+from tests.faults import memory_ends
 from tests.ui.conftest import picture
 from tests.ui.test_browser import Visitor, quick, visitor  # noqa: F401 - a fixture
 
@@ -109,15 +110,7 @@ def test_a_model_that_is_not_here_names_its_size_and_the_way_back(visitor, monke
 
 
 def test_where_memory_ends_what_was_learned_is_kept(visitor, monkeypatch):  # noqa: F811
-    loss, calls = CoOp.loss, []
-
-    def greedy(self, out, batch):
-        calls.append(1)
-        if len(calls) == 5:
-            raise MemoryError
-        return loss(self, out, batch)
-
-    monkeypatch.setattr(CoOp, "loss", greedy)
+    memory_ends(monkeypatch, CoOp, 5)
     visitor.sample()
     train_coop(visitor)
     visitor.see("memory ended; what was learned so far is kept, a smaller batch or method goes further", "#train_done")

@@ -15,6 +15,7 @@ from promptlab.errors import BackboneLacks, BadData, BadHyper
 from promptlab.ui import controls, core, estimate, says
 from promptlab.ui.handlers import acts, atlas, checks, compare, frame, inspect, learn, machine, replay, rows, share, shots, train, zero
 from promptlab.ui.out import classifier, code
+from tests.faults import memory_ends
 from tests.ui.conftest import FAST, picture
 
 
@@ -136,15 +137,7 @@ def test_out_of_memory_and_bugs_are_sentences(ready, monkeypatch):
 def test_memory_that_ends_during_a_fit_leaves_a_run(ready, monkeypatch):
     from promptlab.methods.taskres import TaskRes
 
-    loss, calls = TaskRes.loss, []
-
-    def greedy(self, out, batch):
-        calls.append(1)
-        if len(calls) == 3:
-            raise MemoryError
-        return loss(self, out, batch)
-
-    monkeypatch.setattr(TaskRes, "loss", greedy)
+    memory_ends(monkeypatch, TaskRes, 3)
     fitted(ready, "taskres")
     assert "memory ended; what was learned so far is kept" in train.done(ready) and "(memory ended)" in frame.runs(ready)
 

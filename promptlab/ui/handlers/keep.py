@@ -1,10 +1,11 @@
 """Light settings that a browser keeps for the time after its session: no pictures, no runs. What comes back is checked like any input."""
 
+import contextlib
 from typing import Any
 
 from promptlab import registry
 from promptlab.errors import PromptlabError
-from promptlab.ui import core, facts
+from promptlab.ui import facts
 from promptlab.ui.handlers import machine
 from promptlab.ui.session import Session
 
@@ -31,23 +32,14 @@ def restore(session: Session, kept: Any) -> None:
         return
     if isinstance(name := kept.get("name"), str) and name.strip():
         session.settings["name"] = name.strip()[:80]
-    if type(seed := kept.get("seed")) is int and 0 <= seed <= machine.MOST_SEED:
-        session.settings["seed"] = seed
-    if facts.devices().get(str(device := kept.get("device"))) == "":
-        session.settings["device"] = device
-    if isinstance(backbone := kept.get("backbone"), str) and backbone != session.settings["backbone"]:
-        _backbone(session, backbone)
+    for key, kind, put in (("seed", int, machine.seed), ("device", str, machine.device), ("backbone", str, _backbone)):
+        if type(value := kept.get(key)) is kind and value != session.settings[key]:
+            with contextlib.suppress(PromptlabError):  # what cannot be had here any more stays as in a new session
+                put(session, value)
     chosen = kept.get("chosen")
     session.chosen = [m for m in dict.fromkeys(map(str, chosen)) if m in registry.ids()] if isinstance(chosen, list) else []
 
 
 def _backbone(session: Session, wanted: str) -> None:
-    before = session.settings["backbone"]
-    try:
-        machine.tag_of(wanted)
-        if not facts.facts(wanted).here:
-            return
-        session.settings["backbone"] = wanted
-        core.backbone(session)
-    except PromptlabError:
-        session.settings["backbone"] = before
+    if facts.facts(wanted).here:
+        machine.backbone(session, wanted)

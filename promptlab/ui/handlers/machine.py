@@ -52,13 +52,13 @@ def look_up(session: Session, wanted: str) -> View:
     wanted = (wanted or "").strip()
     if not wanted or wanted in session.given:
         return {"backbones": backbones(session)}
-    tag_of(wanted)
+    _tag(wanted)
     facts.facts(wanted)
     session.view["backbone"] = wanted
     return {"backbones": backbones(session)}
 
 
-def tag_of(wanted: str) -> str:
+def _tag(wanted: str) -> str:
     """The backbone's name without its tag; a tag must not be a path."""
     name, _, tag = wanted.partition(":")
     if tag and not re.fullmatch(r"[A-Za-z0-9_.-]+", tag):
@@ -69,7 +69,7 @@ def tag_of(wanted: str) -> str:
 def backbone(session: Session, wanted: str) -> View:
     """Another backbone: the shots stay, the runs go, because they were fitted on the other one."""
     wanted = (wanted or "pocket").strip()
-    name = tag_of(wanted)
+    name = _tag(wanted)
     if wanted != session.settings["backbone"]:
         if session.open:
             raise BadData(says.STILL)

@@ -8,7 +8,7 @@ from typing import Any
 
 from promptlab.errors import BadData, PromptlabError
 from promptlab.files import plain, replacing
-from promptlab.fit.trace import thinned
+from promptlab.fit.trace import Trace, thinned
 from promptlab.jobs import Live
 from promptlab.runs import RunStore
 from promptlab.ui import core
@@ -52,9 +52,10 @@ def save(session: Session, path: Path, pictures: bool = True) -> Path:
         kept = [x for x in session.tickets if x.run is not None and x.run.path]
         about["runs"] = [{"id": x.id, "method": x.method, "seed": x.seed, "purpose": x.purpose, "shots": x.shots} for x in kept]
         for x in kept:
-            for name in (*RUN_FILES, *(f"trace/{e:04d}.safetensors" for e in thinned(x.run.epochs))):
-                if (file := x.run.path / name).is_file():
-                    out.write(file, f"runs/{x.id}/{name}")
+            trace = Trace(x.run.path / "trace")
+            for file in (*(x.run.path / name for name in RUN_FILES), *map(trace.file, thinned(trace.epochs))):
+                if file.is_file():
+                    out.write(file, f"runs/{x.id}/{file.relative_to(x.run.path).as_posix()}")
         out.writestr("project.json", json.dumps(plain(about)))
     return path
 
